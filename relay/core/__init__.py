@@ -1,0 +1,1 @@
+"""What is true whatever the dialect: streams, sessions, offers, calls, limits and liveness."""

@@ -1,0 +1,87 @@
+"""How long a daemon waits before it tries again.
+
+The waits of DESIGN 4: nothing answers: 0.25 s doubling to 1 s with full jitter, so that a tunnel works
+within a second of the router's return. An answer refuses: 1 s doubling to 30 s, each +-25 %, ``Retry-After``
+obeyed. Replaced by another host: 1 s doubling to 5 min, until a registration lasts. After a link that
+stood and ended: at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+UNREACHABLE_S = (0.25, 1.0)
+REFUSED_S = (1.0, 30.0)
+REPLACED_S = (1.0, 300.0)
+JITTER = 0.25
+MAX_RETRY_AFTER_S = 300.0
+BRIEF_S = 1.0
+"""A link that stood for less did not stand."""
+
+
+class Patience:
+    """Remembers failures and names the next wait.
+
+    :param random: uniform in [0, 1)
+    """
+
+    def __init__(self, random: Callable[[], float]) -> None:
+        self._random = random
+        self._unreachable_s = 0.0
+        self._refused_s = 0.0
+        self._replaced_s = 0.0
+
+    def unreachable(self) -> float:
+        """:returns: the wait after an attempt that nothing answered."""
+        low, high = UNREACHABLE_S
+        self._unreachable_s = min(high, self._unreachable_s * 2 or low)
+        return self._random() * self._unreachable_s
+
+    def refused(self, retry_after_s: float | None = None) -> float:
+        """:returns: the wait after an answer that refused."""
+        low, high = REFUSED_S
+        self._refused_s = min(high, self._refused_s * 2 or low)
+        wait_s = max(self._refused_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
+        return self._jittered(wait_s, at_least=retry_after_s)
+
+    def replaced(self, lasted_s: float) -> float:
+        """:returns: the wait after another host took the name.
+
+        :param lasted_s: how long our registration stood
+        """
+        low, high = REPLACED_S
+        if lasted_s > 2 * self._replaced_s:
+            self._replaced_s = 0.0
+        self._replaced_s = min(high, self._replaced_s * 2 or low)
+        return self._jittered(self._replaced_s)
+
+    def stood(self) -> None:
+        """An attempt succeeded: failures are forgotten, replacements are not."""
+        self._unreachable_s = self._refused_s = 0.0
+
+    def ended(self, lasted_s: float) -> float:
+        """:returns: the wait after a link that stood ended: none, unless it hardly stood."""
+        return 0.0 if lasted_s >= BRIEF_S else self.unreachable()
+
+    def _jittered(self, wait_s: float, at_least: float | None = None) -> float:
+        jittered = wait_s * (1 - JITTER + 2 * JITTER * self._random())
+        return max(jittered, min(at_least or 0.0, MAX_RETRY_AFTER_S))
+
+
+class Repetition:
+    """Thins out a message that repeats: it is said the first, second, fourth, eighth ... time."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._count = 0
+
+    def says(self, text: str) -> bool:
+        """:returns: whether this time it is to be logged."""
+        if text != self._text:
+            self._text, self._count = text, 0
+        self._count += 1
+        return self._count & (self._count - 1) == 0
+
+    def forget(self) -> None:
+        """Things went well: the next failure is news."""
+        self._text, self._count = "", 0

@@ -1,0 +1,400 @@
+"""Drives one conversation over one link.
+
+The session is where wire and core meet: messages go through the conversation and come out as events;
+events of the core come out as messages. It owns the link's streams, its one producer slot, its liveness
+and its end. Whatever goes wrong here ends this link and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from relay.core.flow import CreditlessStream, CreditStream, DedicatedStream, Hold, LinkStream
+from relay.core.ledger import Ledger
+from relay.core.liveness import Entry, Liveness, Wheel
+from relay.errors import LimitReached, ProtocolError, RelayError
+from relay.interfaces import IConversation, ILink, ILinkReceiver, IStream
+from relay.vocabulary import (
+    Accept,
+    Call,
+    Close,
+    Credit,
+    Data,
+    End,
+    Enter,
+    Event,
+    Finish,
+    Grant,
+    Hello,
+    Join,
+    Message,
+    Offer,
+    Outputs,
+    Reason,
+    Reset,
+    Shape,
+)
+
+MAX_STREAMS = 1024
+
+
+class ISwitch(Protocol):
+    """Who decides what a session's requests lead to: the broker of a router, the tunnel of a daemon."""
+
+    def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
+        """The peer asks for something. :raises RelayError: when it may not have it."""
+
+    def accepted(self, session: Session, event: Accept) -> None:
+        """The peer answered the call on a stream."""
+
+    def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
+        """The session is over."""
+
+
+class Surroundings:
+    """What all sessions of a process share.
+
+    :param frame_bytes: largest payload that is put into one frame of a shared link
+    """
+
+    __slots__ = ("frame_bytes", "ledger", "max_streams", "wheel", "window_bytes")
+
+    def __init__(
+        self,
+        wheel: Wheel,
+        ledger: Ledger,
+        frame_bytes: int = 64 * 1024,
+        window_bytes: int = 1024 * 1024,
+        max_streams: int = MAX_STREAMS,
+    ) -> None:
+        self.wheel = wheel
+        self.ledger = ledger
+        self.frame_bytes = frame_bytes
+        self.window_bytes = window_bytes
+        self.max_streams = max_streams
+
+
+@implementer(ILinkReceiver)
+class Session:
+    """One link's side of the core.
+
+    :param ping_s: silence after which the peer is asked for a sign of life; 0 = never
+    :param dead_s: silence after which it is dead, where the conversation has a dead timer
+    """
+
+    __slots__ = (
+        "_around",
+        "_liveness",
+        "_pausers",
+        "_streams",
+        "_switch",
+        "_timer",
+        "_turn",
+        "_wake",
+        "_watchers",
+        "conversation",
+        "grant",
+        "label",
+        "link",
+        "reason",
+        "started",
+    )
+
+    log = Logger()
+
+    def __init__(
+        self,
+        link: ILink,
+        conversation: IConversation,
+        switch: ISwitch,
+        around: Surroundings,
+        label: str,
+        grant: Grant | None = None,
+        ping_s: float = 0,
+        dead_s: float = 0,
+    ) -> None:
+        self.link = link
+        self.conversation = conversation
+        self.grant = grant
+        self.label = label
+        self.reason: Reason | None = None
+        self._switch = switch
+        self._around = around
+        self._streams: dict[int, LinkStream] = {}
+        self._pausers: set[LinkStream] | None = None
+        self._watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
+        self._turn = 0
+        self._timer: Entry | None = None
+        self._wake: Entry | None = None
+        self.started = around.wheel.now()
+        dead_s = dead_s if conversation.dead_timer else 0
+        self._liveness = Liveness(ping_s, dead_s, self.started) if ping_s or dead_s else None
+
+    # -- the link's side -------------------------------------------------------------------------
+
+    def opened(self) -> None:
+        """The link stands: begin."""
+        self.link.start(self)
+        if self._liveness is not None:
+            self._timer = self.wheel.after(self._liveness.check_s, self._look)
+        self._run(self.conversation.opened, self.wheel.now())
+
+    def message_received(self, message: Message) -> None:
+        """A message, or a part of one, arrived."""
+        if self.reason is not None:
+            return
+        try:
+            outputs = self.conversation.receive(message, self.wheel.now())
+            for output in outputs:
+                if type(output) is Data:
+                    stream = self._streams.get(output.stream)
+                    if stream is not None:
+                        stream.deliver(output)
+                else:
+                    self._dispatch(output)
+                    self._rearm()
+        except RelayError as error:
+            self.fail(error)
+        except Exception:
+            self.log.failure("{link}: a message could not be handled", link=self.label)
+            self.end(Reason.INTERNAL)
+
+    def link_lost(self, close: Close | None, reason: Reason, detail: str) -> None:
+        """The link is gone."""
+        if reason is Reason.LOST and close is None and self.conversation.drop_is_end:
+            reason = Reason.PEER_CLOSED
+        self._finish(reason, close, detail)
+
+    def pauseProducing(self) -> None:
+        """The link's send buffer is full: nobody may send."""
+        for stream in tuple(self._streams.values()):
+            stream.hold(Hold.LINK)
+
+    def resumeProducing(self) -> None:
+        """The link's send buffer is empty: everybody may send, another one first each time."""
+        streams = tuple(self._streams.values())
+        if streams:
+            self._turn = (self._turn + 1) % len(streams)
+            for stream in streams[self._turn :] + streams[: self._turn]:
+                stream.release(Hold.LINK)
+
+    def stopProducing(self) -> None:
+        """The link will take nothing more; ``link_lost`` follows."""
+
+    # -- the streams' side -----------------------------------------------------------------------
+
+    @property
+    def wheel(self) -> Wheel:
+        """:returns: the process's timers."""
+        return self._around.wheel
+
+    @property
+    def ledger(self) -> Ledger:
+        """:returns: the process's account of waiting bytes."""
+        return self._around.ledger
+
+    @property
+    def frame_bytes(self) -> int:
+        """:returns: largest payload of one frame on a shared link."""
+        return self._around.frame_bytes
+
+    def send(self, data: Data) -> None:
+        """The byte path outwards."""
+        self.link.send_message(self.conversation.encode(data))
+
+    def perform(self, event: Event) -> None:
+        """Have the conversation tell the peer of ``event``."""
+        if self.reason is None:
+            self._run(lambda now: self.conversation.perform(event, now), self.wheel.now())
+
+    def stream_over(self, stream: LinkStream, event: Reset) -> None:
+        """A stream's own side ended: tell the peer; a dedicated link ends with it."""
+        self._streams.pop(stream.stream_id, None)
+        if self.conversation.shape is Shape.DEDICATED:
+            self.end(event.reason, event.close)
+        else:
+            self.perform(event)
+
+    def pause_for(self, stream: LinkStream) -> None:
+        """A creditless stream is full: read nothing more from the link."""
+        if self._pausers is None:
+            self._pausers = set()
+        if not self._pausers:
+            self.link.pause_reading()
+        self._pausers.add(stream)
+
+    def resume_for(self, stream: LinkStream) -> None:
+        """Undo :meth:`pause_for`."""
+        if self._pausers and stream in self._pausers:
+            self._pausers.discard(stream)
+            if not self._pausers:
+                self.link.resume_reading()
+
+    # -- the core's side -------------------------------------------------------------------------
+
+    def stream(self) -> IStream:
+        """:returns: the only stream of a dedicated link; made at the first call."""
+        return self.open_stream(0)
+
+    def open_stream(self, stream_id: int, send_credit: int = 0) -> LinkStream:
+        """Begin a stream, or return the one of that id.
+
+        :raises LimitReached: when the link or the process carries as much as it may
+        """
+        stream = self._streams.get(stream_id)
+        if stream is not None:
+            return stream
+        if len(self._streams) >= self._around.max_streams:
+            raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
+        self.ledger.admit()
+        if self.conversation.shape is Shape.CREDIT:
+            stream = CreditStream(self, stream_id, send_credit, self._around.window_bytes)
+        elif self.conversation.shape is Shape.CREDITLESS:
+            stream = CreditlessStream(self, stream_id)
+        else:
+            stream = DedicatedStream(self, stream_id)
+        self._streams[stream_id] = stream
+        return stream
+
+    def streams(self) -> Mapping[int, LinkStream]:
+        """:returns: the live streams by id."""
+        return self._streams
+
+    def fail(self, error: RelayError) -> None:
+        """The peer did something wrong: say so in the log, tell it, end the link."""
+        if self.reason is None:
+            own = None
+            if error.close_code is not None:
+                own = Close(error.close_code, error.reason.value)
+            self._end_link(error.reason, own)
+            self._finish(error.reason, None, error.text)
+
+    def end(self, reason: Reason, close: Close | None = None, detail: str = "") -> None:
+        """End the link, after all that was sent."""
+        if self.reason is None:
+            self._end_link(reason, close)
+            self._finish(reason, close, detail)
+
+    def _end_link(self, reason: Reason, close: Close | None) -> None:
+        answer = self.conversation.end(reason, close)
+        if answer is None:
+            self.link.abort()
+        else:
+            self.link.close(answer)
+
+    def close(self, reason: Reason) -> None:
+        """End the link in order."""
+        self.end(reason)
+
+    def when_closed(self) -> Deferred[tuple[Reason, Close | None]]:
+        """:returns: fires with the reason and the peer's Close, when the link is over."""
+        waiting: Deferred[tuple[Reason, Close | None]] = Deferred()
+        if self.reason is not None:
+            waiting.callback((self.reason, None))
+        else:
+            if self._watchers is None:
+                self._watchers = []
+            self._watchers.append(waiting)
+        return waiting
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _run(self, step: Callable[[float], Outputs], now: float) -> None:
+        """Take the outputs of one step of the conversation; a peer's fault ends the link."""
+        try:
+            for output in step(now):
+                self._dispatch(output)
+        except RelayError as error:
+            self.fail(error)
+        self._rearm()
+
+    def _dispatch(self, output: Event | Message) -> None:
+        if self.reason is not None:
+            return
+        if isinstance(output, Message):
+            self.link.send_message(output)
+        elif isinstance(output, Data):
+            stream = self._streams.get(output.stream)
+            if stream is not None:
+                stream.deliver(output)
+        elif isinstance(output, Credit):
+            stream = self._streams.get(output.stream)
+            if stream is not None:
+                stream.credited(output.amount)
+        elif isinstance(output, Finish):
+            stream = self._streams.get(output.stream)
+            if stream is not None:
+                stream.peer_finished()
+        elif isinstance(output, Reset):
+            stream = self._streams.pop(output.stream, None)
+            if stream is not None:
+                stream.peer_reset(output.reason, output.close)
+        elif isinstance(output, End):
+            self.end(output.reason, output.close)
+        elif isinstance(output, Accept):
+            self._switch.accepted(self, output)
+        elif isinstance(output, Hello | Offer | Call | Join | Enter):
+            self._switch.requested(self, output)
+        else:
+            raise ProtocolError(f"{type(output).__name__} means nothing here")
+
+    def _rearm(self) -> None:
+        deadline = self.conversation.deadline()
+        if deadline is None and self._wake is None:
+            return
+        if self._wake is not None:
+            self._wake.cancel()
+            self._wake = None
+        if deadline is not None and self.reason is None:
+            delay = max(0.0, deadline - self.wheel.now())
+            self._wake = self.wheel.after(delay, self._woken)
+
+    def _woken(self) -> None:
+        self._wake = None
+        if self.reason is None:
+            self._run(self.conversation.wake, self.wheel.now())
+
+    def _look(self) -> None:
+        """One look of the liveness timer."""
+        liveness = self._liveness
+        if self.reason is not None or liveness is None:
+            return
+        heard, self.link.heard = self.link.heard, False
+        excused = self.link.has_unsent() or self._reads_nothing()
+        ping, dead = liveness.judge(self.wheel.now(), heard, excused)
+        if dead:
+            self.link.abort()
+            self._finish(Reason.LOST, None, f"heard nothing for {liveness.dead_s:g} s")
+            return
+        if ping:
+            self.link.ping()
+        self._timer = self.wheel.after(liveness.check_s, self._look)
+
+    def _reads_nothing(self) -> bool:
+        if self._pausers:
+            return True
+        if self.conversation.shape is not Shape.DEDICATED:
+            return False
+        stream = self._streams.get(0)
+        return stream is not None and stream.is_paused()
+
+    def _finish(self, reason: Reason, close: Close | None, detail: str) -> None:
+        if self.reason is not None:
+            return
+        self.reason = reason
+        for timer in (self._timer, self._wake):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._wake = None
+        streams, self._streams = tuple(self._streams.values()), {}
+        for stream in streams:
+            stream.peer_reset(reason, close)
+        self._switch.lost(self, reason, close, detail)
+        watchers, self._watchers = self._watchers or [], None
+        for watcher in watchers:
+            watcher.callback((reason, close))

@@ -1,0 +1,166 @@
+"""Fan-out: many streams, each hearing the writers.
+
+A reader that cannot keep up loses messages, counted; it never slows a writer or another reader.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from zope.interface import implementer
+
+from relay.interfaces import IStream
+from relay.vocabulary import Carries, Close, Data, Enter, Reason, TopicName
+
+BUFFER_MESSAGES = 128
+BUFFER_BYTES = 64 * 1024 * 1024
+MESSAGE_BYTES = 10_485_760
+"""Largest message that is put together from parts; the rest of a longer one is dropped."""
+
+
+@implementer(IStream)
+class Member:
+    """One stream's seat in a topic: what the stream's partner is.
+
+    :ivar lost: messages that this reader missed
+    """
+
+    __slots__ = (
+        "_parts",
+        "_parts_bytes",
+        "_queue",
+        "_queue_bytes",
+        "_waiting",
+        "bytes_in",
+        "carries",
+        "circuit",
+        "label",
+        "lost",
+        "reads",
+        "stream",
+        "topic",
+        "writes",
+    )
+
+    def __init__(self, topic: Topic, stream: IStream, reads: bool, writes: bool) -> None:
+        self.topic = topic
+        self.stream = stream
+        self.reads = reads
+        self.writes = writes
+        self.carries = Carries(boundaries=True, text=True)
+        self.label = f"{topic.name} member"
+        self.circuit = None
+        self.bytes_in = 0
+        self.lost = 0
+        self._queue: deque[Data] = deque()
+        self._queue_bytes = 0
+        self._waiting = False
+        self._parts: list[bytes] = []
+        self._parts_bytes = 0
+
+    def attach(self, partner: IStream) -> None:
+        """A member speaks to its topic only."""
+
+    def send(self, data: Data) -> None:
+        """The member's stream heard ``data``: a message for everybody else, once it is whole."""
+        if not self.writes:
+            return
+        self._parts_bytes += len(data.payload)
+        if self._parts_bytes <= MESSAGE_BYTES:
+            self._parts.append(data.payload)
+        if data.final:
+            parts, self._parts = self._parts, []
+            whole, self._parts_bytes = self._parts_bytes <= MESSAGE_BYTES, 0
+            if whole:
+                self.topic.publish(self, Data(b"".join(parts), text=data.text))
+
+    def hear(self, data: Data) -> bool:
+        """Pass a message to the member's stream, or queue it while that is busy.
+
+        :returns: False when it was lost
+        """
+        if not self._waiting:
+            self.stream.send(data)
+            return True
+        size = len(data.payload)
+        full = len(self._queue) >= self.topic.buffer_messages
+        if self._queue and (full or self._queue_bytes + size > self.topic.buffer_bytes):
+            self.lost += 1
+            return False
+        self._queue.append(data)
+        self._queue_bytes += size
+        return True
+
+    def finish(self) -> None:
+        """The member's stream writes no more; it may still read."""
+        self.writes = False
+
+    def reset(self, reason: Reason, close: Close | None) -> None:
+        """The member's stream is over."""
+        self.topic.leave(self)
+
+    def pause(self) -> None:
+        """The member's stream is busy: queue."""
+        self._waiting = True
+
+    def resume(self) -> None:
+        """The member's stream takes more."""
+        self._waiting = False
+        while self._queue and not self._waiting:
+            data = self._queue.popleft()
+            self._queue_bytes -= len(data.payload)
+            self.stream.send(data)
+
+    def is_paused(self) -> bool:
+        """:returns: whether messages are being queued."""
+        return self._waiting
+
+    def has_left(self) -> bool | None:
+        """:returns: None; a seat has no far end."""
+        return None
+
+    def finished(self, side: IStream) -> None:
+        """As a circuit: the stream writes no more."""
+        self.finish()
+
+    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+        """As a circuit: the stream is over."""
+        self.topic.leave(self)
+
+
+class Topic:
+    """Everybody who entered under one name."""
+
+    def __init__(
+        self,
+        name: TopicName,
+        buffer_messages: int = BUFFER_MESSAGES,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> None:
+        self.name = name
+        self.buffer_messages = buffer_messages
+        self.buffer_bytes = buffer_bytes
+        self.members: set[Member] = set()
+        self.readers: set[Member] = set()
+        self.lost = 0
+
+    def enter(self, stream: IStream, event: Enter) -> Member:
+        """Give ``stream`` a seat."""
+        member = Member(self, stream, event.reads, event.writes)
+        self.members.add(member)
+        if event.reads:
+            self.readers.add(member)
+        stream.circuit = member
+        stream.attach(member)
+        return member
+
+    def publish(self, writer: Member, data: Data) -> None:
+        """Tell every reader but the writer."""
+        for reader in tuple(self.readers):
+            if reader is not writer and not reader.hear(data):
+                self.lost += 1
+
+    def leave(self, member: Member) -> None:
+        """Take a seat away; harmless when it is gone."""
+        self.members.discard(member)
+        self.readers.discard(member)

@@ -1,0 +1,82 @@
+"""Our portal client: every local connection becomes one call.
+
+Source: sections 6 and 13 of the specification ("a compatible client must").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from relay.dialects.portal.data import EndpointLink
+from relay.dialects.portal.host import read_token
+from relay.dialects.portal.wire import CLIENT, FIRST_SEGMENT, HALF_CLOSE, HALF_CLOSE_HEADER
+from relay.errors import CannotConnect, Refused, RelayError
+from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
+from relay.settings.model import TunnelSettings
+from relay.vocabulary import Role
+
+CONNECTED_TIMEOUT_S = 10.0
+"""Handshake and ``"Connected"`` together, as the original's client."""
+
+RETRY_CALL_S = (0.1, 0.2, 0.4, 0.8)
+"""A host that reconnects, or a router that restarts, is back within a second or two; the local user
+need not notice."""
+
+ABSENT = (502, 503)
+
+
+async def run_client(settings: TunnelSettings, outward: IOutward) -> None:
+    """Accept local connections until cancelled."""
+    client = _PortalClient(settings, outward)
+    for door in settings.doors:
+        address = await outward.listen(door.endpoint, partial(client.accepted, door.service))
+        outward.report(f"{address} leads to the service {door.service} at {settings.router}")
+    await outward.serve()
+
+
+class _PortalClient:
+    def __init__(self, settings: TunnelSettings, outward: IOutward) -> None:
+        self._settings = settings
+        self._outward = outward
+
+    async def serve(self, service: str, local: IStream) -> None:
+        """Carry one local connection to its end."""
+        try:
+            session = await self._call(service)
+        except RelayError as error:
+            self._outward.fault(f"call for {service}", error)
+            local.reset(error.reason, None)
+            return
+        await self._outward.join(local, session.stream(), service)
+
+    def accepted(self, service: str, local: IStream) -> None:
+        """A local connection was accepted."""
+        self._outward.spawn(self.serve(service, local))
+
+    async def _call(self, service: str) -> ITunnelSession:
+        for pause_s in RETRY_CALL_S:
+            try:
+                return await self._call_once(service)
+            except Refused as error:
+                if error.status not in ABSENT or error.retry_after_s is not None:
+                    raise
+            except CannotConnect as error:
+                if not error.passing:
+                    raise
+            await self._outward.sleep(pause_s)
+        return await self._call_once(service)
+
+    async def _call_once(self, service: str) -> ITunnelSession:
+        headers = {
+            "Authorization": f"Bearer {read_token(self._settings)}",
+            HALF_CLOSE_HEADER: HALF_CLOSE[1],
+        }
+        return await self._outward.call(
+            f"/{FIRST_SEGMENT}/{CLIENT}/{service}", headers, _conversation, CONNECTED_TIMEOUT_S
+        )
+
+
+def _conversation(headers: Mapping[str, str]) -> IConversation:
+    key, value = HALF_CLOSE
+    return EndpointLink(Role.CLIENT, headers.get(key) == value)

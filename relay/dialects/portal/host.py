@@ -1,0 +1,137 @@
+"""Our portal host: keeps the control link up, and dials once more for every call.
+
+Source: sections 6, 10 and 13 of the specification ("a compatible host must").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from relay.dialects.portal.data import EndpointControl, EndpointLink
+from relay.wire.tokens import peek_claims
+from relay.dialects.portal.wire import (
+    ACCEPT,
+    CONTROL,
+    FIRST_SEGMENT,
+    HALF_CLOSE,
+    HALF_CLOSE_HEADER,
+    offer_name,
+)
+from relay.errors import (
+    ConfigurationError,
+    Refused,
+    RelayError,
+    TargetRefused,
+    TokenInvalid,
+    TokenMissing,
+)
+from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
+from relay.settings.model import TunnelSettings
+from relay.vocabulary import Call, Event, OfferName, Role
+
+RETRY_ACCEPT_S = (0.05, 0.1, 0.15, 0.2)
+"""The original stores a call only after it has announced it, so a fast accept meets a 404 at first."""
+
+GONE = 404
+
+
+async def run_host(settings: TunnelSettings, outward: IOutward) -> None:
+    """Offer the section's services until cancelled."""
+    await outward.keep(_PortalHost(settings, outward).register)
+
+
+class _PortalHost:
+    def __init__(self, settings: TunnelSettings, outward: IOutward) -> None:
+        self._settings = settings
+        self._outward = outward
+        self._targets = {door.service: door.endpoint for door in settings.doors}
+        self._name = OfferName("portal:?")
+
+    async def register(self) -> ITunnelSession:
+        """Open the control link: the offer stands."""
+        token = read_token(self._settings)
+        claims = peek_claims(token)
+        portal_id = claims.get("portal_id", "?")
+        self._name = offer_name(portal_id) if isinstance(portal_id, int) else OfferName("portal:?")
+        services = ",".join(self._targets)
+        session = await self._outward.websocket(
+            f"/{FIRST_SEGMENT}/{CONTROL}?services={services}",
+            {"Authorization": f"Bearer {token}"},
+            lambda _: EndpointControl(self._name),
+            self._handle,
+        )
+        for service, target in self._targets.items():
+            self._outward.report(
+                f"{self._name}/{service} stands for {target}; reach it with: "
+                f"relay connect --dialect portal --router {self._settings.router} "
+                f"--token-file TOKEN --service {service}   "
+                f"(a TOKEN comes from: relay token portal client --id {portal_id})"
+            )
+        return session
+
+    def _handle(self, event: Event) -> None:
+        if isinstance(event, Call):
+            self._outward.spawn(self._answer(event))
+
+    async def _answer(self, call: Call) -> None:
+        what = f"call of {call.caller or 'somebody'} for {call.service[:100]}"
+        try:
+            target = await self._connect(call)
+        except RelayError as error:
+            self._outward.fault(what, error)
+            session = await self._accept(call)
+            session.close(error.reason)
+            return
+        try:
+            session = await self._accept(call)
+        except RelayError as error:
+            target.reset(error.reason, None)
+            self._outward.fault(what, error)
+            return
+        await self._outward.join(session.stream(), target, f"{call.name}/{call.service}")
+
+    async def _connect(self, call: Call) -> IStream:
+        endpoint = self._targets.get(call.service)
+        if endpoint is None:
+            raise TargetRefused(f"the service {call.service[:100]!r} is not offered here")
+        return await self._outward.connect(endpoint)
+
+    async def _accept(self, call: Call) -> ITunnelSession:
+        path = f"/{FIRST_SEGMENT}/{ACCEPT}/{call.key}"
+        headers = {
+            "Authorization": f"Bearer {read_token(self._settings)}",
+            HALF_CLOSE_HEADER: HALF_CLOSE[1],
+        }
+        for pause_s in RETRY_ACCEPT_S:
+            try:
+                return await self._outward.websocket(path, headers, _conversation, _ignore)
+            except Refused as error:
+                if error.status != GONE:
+                    raise
+            await self._outward.sleep(pause_s)
+        return await self._outward.websocket(path, headers, _conversation, _ignore)
+
+
+def _conversation(headers: Mapping[str, str]) -> IConversation:
+    key, value = HALF_CLOSE
+    return EndpointLink(Role.HOST, headers.get(key) == value)
+
+
+def _ignore(event: Event) -> None:
+    """A data link asks for nothing."""
+
+
+def read_token(settings: TunnelSettings) -> str:
+    """Read the token afresh.
+
+    :raises TokenMissing, TokenInvalid: when there is none, or it cannot go into a header
+    """
+    if settings.token is None:
+        raise TokenMissing("no token is configured", "name one with token-file")
+    try:
+        token = settings.token.read().reveal()
+    except ConfigurationError as error:
+        raise TokenMissing("; ".join(error.faults)) from error
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise TokenInvalid(f"what {settings.token.origin} holds is not a token")
+    return token

@@ -1,0 +1,352 @@
+"""The doors between packages; nothing else of a package is seen from outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from zope.interface import Attribute, Interface
+
+from relay.errors import RelayError
+from relay.settings.model import DialectSettings, TunnelSettings
+from relay.settings.schema import Key
+from relay.vocabulary import (
+    Call,
+    Carries,
+    Claims,
+    Close,
+    Credential,
+    Data,
+    Event,
+    FramePolicy,
+    Grant,
+    Message,
+    Outputs,
+    Reason,
+    Request,
+    Response,
+    Role,
+    Shape,
+)
+
+
+class Route(NamedTuple):
+    """Where a request goes within its dialect.
+
+    :ivar name: the dialect's own name of the endpoint
+    :ivar parameters: parts of the path, decoded
+    :ivar websocket: whether a WebSocket handshake is expected here
+    :ivar body_bytes: largest body that is read before ``answer``; 0: none is read
+    """
+
+    name: str
+    parameters: tuple[str, ...] = ()
+    websocket: bool = True
+    body_bytes: int = 0
+
+
+class Opening(NamedTuple):
+    """Where a shared link puts a new stream.
+
+    :ivar send_credit: bytes that the peer takes before it has granted anything
+    """
+
+    stream: int
+    send_credit: int = 0
+
+
+class IStream(Interface):
+    """One duplex flow on a link: half of a circuit."""
+
+    carries: Carries = Attribute("what this side can carry")
+    label: str = Attribute("link and stream, for the log")
+    bytes_in: int = Attribute("payload bytes that came from this side")
+    circuit: ICircuit | None = Attribute("set by join(); told of ends")
+
+    def attach(partner: IStream) -> None:
+        """From now on what comes from the wire goes to ``partner``."""
+
+    def send(data: Data) -> None:
+        """Put payload on the wire; queues within bounds, pausing the partner meanwhile."""
+
+    def finish() -> None:
+        """Tell the wire that no more payload follows, after all that was sent."""
+
+    def reset(reason: Reason, close: Close | None) -> None:
+        """End both directions, after all that was sent. Nothing may be sent afterwards."""
+
+    def pause() -> None:
+        """Deliver no more to the partner until :meth:`resume`, as far as the link allows."""
+
+    def resume() -> None:
+        """Undo :meth:`pause`."""
+
+    def has_left() -> bool | None:
+        """:returns: whether the far end is gone for good; None when that cannot be known."""
+
+    def is_paused() -> bool:
+        """:returns: whether the partner has asked for a pause."""
+
+
+class ICircuit(Interface):
+    """Two joined streams."""
+
+    def finished(side: IStream) -> None:
+        """No more payload comes from ``side``."""
+
+    def broken(side: IStream, reason: Reason, close: Close | None = None) -> None:
+        """``side`` is over in both directions."""
+
+
+class ILink(Interface):
+    """One connection that carries messages."""
+
+    peer: str = Attribute("the believed address of the other end, for the log")
+    heard: bool = Attribute("set at every arrival of bytes; liveness clears it")
+
+    def start(receiver: ILinkReceiver) -> None:
+        """Deliver what arrives, from the first byte, to ``receiver``."""
+
+    def send_message(message: Message) -> None:
+        """Send one message, or one part of it. After :meth:`close` it is dropped."""
+
+    def pause_reading() -> None:
+        """Take nothing more from the wire."""
+
+    def resume_reading() -> None:
+        """Undo :meth:`pause_reading`."""
+
+    def ping() -> None:
+        """Ask for a sign of life."""
+
+    def close(close: Close) -> None:
+        """End in order: all that was sent goes out first; the wait for a reply is bounded."""
+
+    def abort() -> None:
+        """End at once; what was not sent is lost."""
+
+    def has_unsent() -> bool:
+        """:returns: whether bytes of ours wait for the peer to take them."""
+
+
+class ILinkReceiver(Interface):
+    """What a link talks to: the Session."""
+
+    def message_received(message: Message) -> None:
+        """A message, or a part of one, arrived."""
+
+    def link_lost(close: Close | None, reason: Reason, detail: str) -> None:
+        """The link is gone. ``close`` is the peer's Close, None when there was none."""
+
+    def pauseProducing() -> None:
+        """The link's send buffer is full."""
+
+    def resumeProducing() -> None:
+        """The link's send buffer is empty again."""
+
+    def stopProducing() -> None:
+        """The link will take nothing more."""
+
+
+class IConversation(Interface):
+    """One link's state in a dialect: a pure function of what came in.
+
+    ``opened``, ``receive``, ``perform`` and ``wake`` return, in order, events for the core and Messages
+    for the wire. They raise ProtocolError for bad input and nothing else.
+    """
+
+    shape: Shape = Attribute("how many streams share the link, and who stops a fast sender")
+    role: Role = Attribute("what the peer is")
+    intent: Event | None = Attribute(
+        "the Offer, Call or Join that opened() will ask for: judged before the handshake is over"
+    )
+    upgrade_headers: Mapping[str, str] = Attribute("headers for the 101")
+    carries: Carries = Attribute("what its streams can carry")
+    whole_messages: bool = Attribute("whether receive wants messages whole rather than in parts")
+    message_bytes: int = Attribute("largest message")
+    frame_bytes: int = Attribute("largest frame")
+    drop_is_end: bool = Attribute("whether a connection that ends without a Close ended in order")
+    dead_timer: bool = Attribute("whether silence of the peer ends the link")
+
+    def opened(now: float) -> Outputs:
+        """The link stands."""
+
+    def receive(message: Message, now: float) -> Outputs:
+        """A message arrived. :raises ProtocolError: when the peer broke the rules."""
+
+    def perform(event: Event, now: float) -> Outputs:
+        """The core wants this told to the peer."""
+
+    def begin(call: Call) -> Opening:
+        """Choose the stream for a call that this link's offer is to answer.
+
+        :raises RelayError: when it can take none; only links that offer with Answer.STREAM are asked
+        """
+
+    def encode(data: Data) -> Message:
+        """The short way of ``perform(Data)``, for the byte path."""
+
+    def wake(now: float) -> Outputs:
+        """The time that ``deadline`` named has come."""
+
+    def deadline() -> float | None:
+        """:returns: when ``wake`` is wanted next, in the clock of ``now``."""
+
+    def end(reason: Reason, close: Close | None) -> Close | None:
+        """:returns: the Close that tells the peer of the link's end; None: the connection is dropped.
+
+        :param close: the Close that the other side of the circuit sent, if it did
+        """
+
+
+class IRouterFace(Interface):
+    """A dialect as the router speaks it, configured."""
+
+    name: str = Attribute("the dialect's name")
+    first_segments: frozenset[str] = Attribute("first path segments it owns")
+    catch_all: bool = Attribute("whether it takes paths that nobody else does")
+    frame_policy: FramePolicy = Attribute("what the cut-through gear may pass")
+
+    def matches(request: Request) -> bool:
+        """:returns: whether the request is for this dialect."""
+
+    def route(request: Request) -> Route:
+        """:raises NotFound, MethodNotAllowed, BadRequest: in the dialect's own order."""
+
+    def credential(request: Request, route: Route) -> Credential:
+        """:returns: what the request shows for itself."""
+
+    def grant(claims: Claims, request: Request, route: Route) -> Grant:
+        """:raises AuthError: when the claims do not allow this route."""
+
+    def conversation(request: Request, route: Route, grant: Grant) -> IConversation:
+        """A new link's conversation."""
+
+    def answer(request: Request, route: Route, grant: Grant, services: IServices) -> Awaitable[Response]:
+        """Answer a plain HTTP request."""
+
+    def wire_code(error: RelayError) -> int:
+        """:returns: the HTTP status that tells the peer of ``error`` before the handshake is over."""
+
+
+class IServices(Interface):
+    """What the core lends to a dialect."""
+
+    broker: IBroker = Attribute("offers and calls")
+
+    def now() -> float:
+        """:returns: Unix seconds."""
+
+    def random_bits(bits: int) -> int:
+        """:returns: an unpredictable integer below 2**bits."""
+
+
+class IBroker(Interface):
+    """Offers, calls, limits and revocation."""
+
+    def revoke(
+        dialect: str | None = None,
+        subject: str | None = None,
+        offer: str | None = None,
+        token_id: str | None = None,
+        until: float | None = None,
+    ) -> int:
+        """End what matches and refuse it until then. :returns: how many links were ended."""
+
+
+class IDialect(Interface):
+    """A wire protocol: the plugin. Found by ``find_dialects``."""
+
+    name: str = Attribute("as in the INI")
+    router_keys: Sequence[Key] = Attribute("keys of [dialect:NAME]")
+    tunnel_keys: Mapping[Role, Sequence[Key]] = Attribute("keys of [host:...] and [client:...]")
+
+    def router_face(settings: DialectSettings, url: str) -> IRouterFace:
+        """Configure the router's side; reads secrets afresh, so a reload makes a new face.
+
+        :param url: the router's public URL
+        :raises ConfigurationError: when a secret cannot be read
+        """
+
+    def run(settings: TunnelSettings, outward: IOutward) -> Awaitable[None]:
+        """Be one host or client until cancelled. :raises RelayError: when it is over for good."""
+
+
+class ITunnelSession(Interface):
+    """A link that one of our own daemons holds to a router."""
+
+    def stream() -> IStream:
+        """:returns: the only stream of a dedicated link."""
+
+    def perform(event: Event) -> None:
+        """Tell the peer."""
+
+    def close(reason: Reason) -> None:
+        """End the link in order."""
+
+    def when_closed() -> Awaitable[tuple[Reason, Close | None]]:
+        """:returns: why the link ended, once it has; a fresh awaitable each time."""
+
+
+class IOutward(Interface):
+    """What a dialect's host or client may do to the world."""
+
+    def now() -> float:
+        """:returns: Unix seconds."""
+
+    def sleep(seconds: float) -> Awaitable[None]:
+        """Wait."""
+
+    def spawn(errand: Awaitable[None]) -> None:
+        """Run on the side; its failure is logged and harms nobody."""
+
+    def websocket(
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+    ) -> Awaitable[ITunnelSession]:
+        """Open a WebSocket below the router's URL.
+
+        :param conversation: makes the conversation from the 101's headers (names in lower case)
+        :param handle: takes the events that are not a stream's
+        :raises Refused: for any other status
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
+
+    def call(
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        timeout_s: float,
+    ) -> Awaitable[ITunnelSession]:
+        """Open a WebSocket and wait until the call that it makes is accepted.
+
+        :raises HostSilent: when it is not, in time
+        :raises Refused: for a refusal, before or after the handshake
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
+
+    def connect(endpoint: str) -> Awaitable[IStream]:
+        """Connect to a local service. :raises TargetRefused: with the address and why."""
+
+    def listen(endpoint: str, accepted: Callable[[IStream], None]) -> Awaitable[str]:
+        """Accept local connections. :returns: the address that really listens."""
+
+    def join(caller: IStream, callee: IStream, name: str) -> Awaitable[Reason]:
+        """Make a circuit of two streams. :returns: why it ended, once it has."""
+
+    def serve() -> Awaitable[None]:
+        """Wait until the tunnel is told to stop, or what it listens on has served its purpose."""
+
+    def keep(errand: Callable[[], Awaitable[ITunnelSession]]) -> Awaitable[None]:
+        """Do ``errand`` for ever: whenever its link ends, again, with the pauses of DESIGN 4.
+
+        :raises RelayError: when a refusal is final
+        """
+
+    def report(text: str) -> None:
+        """Log one line at info level, with the tunnel's name in front."""
+
+    def fault(what: str, error: RelayError) -> None:
+        """Log one line at error level: what failed, why, and what to try. Repetitions are thinned out."""

@@ -1,0 +1,233 @@
+"""Dials a router: name, proxy, TCP, TLS, handshake; and says in one sentence what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.error import (
+    ConnectError,
+    ConnectingCancelledError,
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    DNSLookupError,
+    TimeoutError,
+)
+from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.python.failure import Failure
+
+from relay.errors import CannotConnect, NotARouter, Refused, RelayError
+from relay.links.proxy import ProxyEndpoint
+from relay.links.websocket import ClientLink, ClientLinkFactory
+from relay.settings.model import TunnelSettings
+from relay.tls import ClientTls, TlsEndpoint
+from relay.vocabulary import Reason
+
+CONNECT_TIMEOUT_S = 10.0
+SILENT_S = 5.0
+"""A port that accepts and says nothing is reported after so long ..."""
+
+HANDSHAKE_TIMEOUT_S = 10.0
+"""... and given up after so long."""
+
+DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
+REASON_HEADER = "x-relay-reason"
+TEXT_LENGTH = 200
+
+REASONS_BY_STATUS = {
+    401: Reason.TOKEN_INVALID,
+    403: Reason.WRONG_SCOPE,
+    404: Reason.NO_SUCH_OFFER,
+    413: Reason.TOO_LARGE,
+    429: Reason.LIMIT,
+    431: Reason.TOO_LARGE,
+    502: Reason.HOST_ABSENT,
+    503: Reason.HOST_ABSENT,
+    504: Reason.HOST_SILENT,
+}
+PROXY_STATUSES = (401, 403, 429, 502, 503, 504)
+"""What a proxy in front of a router may answer by itself."""
+
+_WORDS = {reason.value: reason for reason in Reason}
+
+
+class Dialer:
+    """Opens WebSockets to one router.
+
+    :param settings: router URL, trust roots, expected name and proxy
+    """
+
+    def __init__(self, settings: TunnelSettings, reactor: IReactorTime) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        url = urlsplit(settings.router)
+        self._secure = url.scheme in ("wss", "https")
+        self._host = url.hostname or ""
+        self._port = url.port or DEFAULT_PORTS[url.scheme]
+        self._prefix = url.path.rstrip("/")
+        self._query = url.query
+        self._tls: ClientTls | None = None
+        self.address = settings.router
+
+    async def open(
+        self, path: str, headers: Mapping[str, str], silent: Deferred[None] | None = None
+    ) -> tuple[ClientLink, Mapping[str, str]]:
+        """Open a WebSocket.
+
+        :param path: below the router's own path, with a query perhaps
+        :param silent: fired when the port accepts but says nothing for :data:`SILENT_S`
+        :returns: the open link and the 101's headers, names in lower case
+        :raises Refused: for any other answer
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
+        scheme = "wss" if self._secure else "ws"
+        query = self._query and ("&" if "?" in path else "?") + self._query
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        url = f"{scheme}://{host}:{self._port}{self._prefix}{path}{query}"
+        factory = ClientLinkFactory(url, headers, self._reactor)
+        answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
+        factory.prepare = _Answer(answer, self._reactor).prepare
+        try:
+            link: ClientLink = await self._endpoint().connect(factory)
+        except Exception as error:
+            raise self._explain(error) from error
+        report = self._reactor.callLater(SILENT_S, _fire, silent) if silent is not None else None
+        give_up = self._reactor.callLater(HANDSHAKE_TIMEOUT_S, answer.cancel)
+        try:
+            return await answer
+        except CancelledError:
+            link.abort()
+            raise NotARouter(
+                f"it accepts connections and was silent for {HANDSHAKE_TIMEOUT_S:g} s",
+                "is this the port of a relay router? it may also be hung, or speak TLS only (wss://)",
+            ) from None
+        except _Unanswered as unanswered:
+            raise self._explain_lost(unanswered.reason) from None
+        finally:
+            for timer in (report, give_up):
+                if timer is not None and timer.active():
+                    timer.cancel()
+
+    def _endpoint(self) -> IStreamClientEndpoint:
+        settings = self._settings
+        endpoint: IStreamClientEndpoint
+        if settings.proxy:
+            endpoint = ProxyEndpoint(
+                self._reactor, settings.proxy, self._host, self._port, CONNECT_TIMEOUT_S
+            )
+        else:
+            endpoint = HostnameEndpoint(
+                self._reactor, self._host, self._port, timeout=CONNECT_TIMEOUT_S
+            )
+        if self._secure:
+            if self._tls is None:
+                self._tls = ClientTls(settings.ca_file)
+            name = settings.tls_name or self._host
+            endpoint = TlsEndpoint(self._reactor, endpoint, self._tls, name)
+        return endpoint
+
+    def _explain(self, error: Exception) -> RelayError:
+        if isinstance(error, RelayError):
+            return error
+        where = f"{self._host}:{self._port}"
+        if isinstance(error, DNSLookupError):
+            return CannotConnect(
+                f"the name {self._host} is not known", "check the name, and the DNS of this machine"
+            )
+        if isinstance(error, ConnectionRefusedError):
+            return CannotConnect(
+                f"nothing listens at {where}", "is the router running, and is the port right?"
+            )
+        if isinstance(error, TimeoutError | ConnectingCancelledError):
+            return CannotConnect(
+                f"{where} does not answer", "check the address, and firewalls on the way"
+            )
+        if isinstance(error, ConnectError):
+            return CannotConnect(f"{where}: {error.args[-1] if error.args else error}")
+        return CannotConnect(f"{where}: {error}")
+
+    def _explain_lost(self, failure: Failure) -> RelayError:
+        if failure.check(ConnectionDone, ConnectionLost):
+            return NotARouter(
+                "it closed the connection without an answer",
+                "is this the port of a relay router? if it speaks TLS only, use wss://",
+            )
+        return CannotConnect(failure.getErrorMessage())
+
+
+class _Unanswered(Exception):
+    """The connection ended before there was an answer."""
+
+    def __init__(self, reason: Failure) -> None:
+        super().__init__(reason.getErrorMessage())
+        self.reason = reason
+
+
+class _Answer:
+    """Turns a link's callbacks into one Deferred."""
+
+    def __init__(
+        self,
+        answer: Deferred[tuple[ClientLink, Mapping[str, str]]],
+        clock: IReactorTime,
+    ) -> None:
+        self._answer = answer
+        self._clock = clock
+
+    def prepare(self, link: ClientLink) -> None:
+        link.clock = self._clock
+        link.answered = self._answered
+        link.refused = self._refused
+        link.unanswered = self._unanswered
+
+    def _answered(self, link: ClientLink, headers: Mapping[str, str]) -> None:
+        if not self._answer.called:
+            self._answer.callback((link, headers))
+
+    def _refused(self, status: int, headers: Mapping[str, str], text: str) -> None:
+        if not self._answer.called:
+            self._answer.errback(refusal(status, headers, text))
+
+    def _unanswered(self, reason: Failure) -> None:
+        if not self._answer.called:
+            self._answer.errback(_Unanswered(reason))
+
+
+def _fire(deferred: Deferred[None]) -> None:
+    if not deferred.called:
+        deferred.callback(None)
+
+
+def refusal(status: int, headers: Mapping[str, str], text: str) -> RelayError:
+    """:returns: what an answer other than 101 means.
+
+    :param status: 0 for what was not HTTP/1.1
+    """
+    if status == 0 and text[:1] in ("\x15", "\x16"):
+        return NotARouter("TLS is spoken there", "use wss:// or https:// in the router's URL")
+    text = "".join(c if c.isprintable() else " " for c in text[:TEXT_LENGTH]).strip()
+    if status == 0:
+        return NotARouter(
+            f"something else answers there: {text!r}", "is this the port of a relay router?"
+        )
+    reason = _WORDS.get(headers.get(REASON_HEADER, "").strip())
+    if reason is None:
+        if status < 400 or ("server" in headers and status not in PROXY_STATUSES):
+            return NotARouter(
+                f"an HTTP server that is no relay router answers there (status {status})",
+                "is the address of the router right?",
+            )
+        reason = REASONS_BY_STATUS.get(status, Reason.PROTOCOL_ERROR)
+        text = text if text and "<" not in text else f"status {status}"
+    return Refused(status, text, reason, retry_after_s=retry_after_s(headers))
+
+
+def retry_after_s(headers: Mapping[str, str]) -> int | None:
+    """:returns: the seconds of a ``Retry-After``; dates, which no router of the five sends, are ignored."""
+    value = headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
+        return int(value[:9])
+    return None

@@ -1,0 +1,73 @@
+"""What every relayed TCP socket gets, and what the kernel can tell of one."""
+
+from __future__ import annotations
+
+import socket
+from typing import Protocol, cast
+
+KEEPALIVE_IDLE_S = 60
+KEEPALIVE_INTERVAL_S = 15
+KEEPALIVE_PROBES = 4
+
+
+class _Tcp(Protocol):
+    def getHandle(self) -> socket.socket: ...
+
+
+def _raw(transport: object) -> object:
+    """:returns: the TCP transport below any TLS."""
+    while True:
+        below = getattr(transport, "transport", None)
+        if below is None:
+            return transport
+        transport = below
+
+
+def tune(transport: object) -> None:
+    """Set TCP_NODELAY and keepalive; other kinds of sockets are left alone."""
+    raw = _raw(transport)
+    if not hasattr(raw, "setTcpNoDelay"):
+        return
+    handle = cast(_Tcp, raw).getHandle()
+    if handle.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in (
+            ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
+            ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
+            ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+        ):
+            if hasattr(socket, option):
+                handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    except OSError:
+        return  # the peer is gone already; the transport will say so itself
+
+
+def has_unsent(transport: object) -> bool:
+    """:returns: whether this process or its kernel holds bytes that the peer has not taken."""
+    return unsent_bytes(transport) > 0
+
+
+def unsent_bytes(transport: object) -> int:
+    """:returns: bytes in Twisted's buffers, and in the kernel's where it tells."""
+    count = 0
+    layer: object | None = transport
+    while layer is not None:
+        buffer = getattr(layer, "dataBuffer", b"")
+        count += len(buffer) - getattr(layer, "offset", 0) + getattr(layer, "_tempDataLen", 0)
+        layer = getattr(layer, "transport", None)
+    return count + _kernel_unsent_bytes(transport)
+
+
+def _kernel_unsent_bytes(transport: object) -> int:
+    try:
+        import fcntl
+        import termios
+
+        handle = cast(_Tcp, _raw(transport)).getHandle()
+        answer = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (ImportError, OSError, AttributeError, ValueError):
+        return 0
+    return int.from_bytes(answer, "little")

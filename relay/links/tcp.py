@@ -1,0 +1,236 @@
+"""Local sockets of host and client, and standard input and output, as streams.
+
+They need no conversation: a chunk is a chunk. Half-close is kept; an end with nothing missing closes in
+order, any other end shows as a reset, so that no application takes a cut transfer for a whole one.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import (
+    IAddress,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+    ITransport,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from typing_extensions import override
+from zope.interface import implementer
+
+from relay.core.stream import Stream
+from relay.interfaces import IStream
+from relay.links.linger import Linger
+from relay.links.local_peer import peer_has_closed
+from relay.links.sockets import tune
+from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
+
+LOCAL_CARRIES = Carries(half_close=True)
+GOODBYE_S = 2.0
+"""How long an application may keep its side open once it has taken everything and nobody reads it."""
+
+_numbers = itertools.count(1)
+
+
+@implementer(IHalfCloseableProtocol, IPushProducer)
+class LocalStream(Stream, Protocol):
+    """One local connection.
+
+    :param clock: for the bounded wait at the end
+    :param ready: called once connected
+    :param gone: called with the reason once the connection is gone
+    """
+
+    transport: ITransport
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ready: Callable[[LocalStream], None],
+        gone: Callable[[Reason], None],
+    ) -> None:
+        Stream.__init__(self, LOCAL_CARRIES, f"local/{next(_numbers)}")
+        self._clock = clock
+        self._ready = ready
+        self._gone = gone
+        self._reason: Reason | None = None
+        self._paused = False
+        self._read_over = False
+        self._over = False
+        self._lost: Reason | None = None
+        self._linger: Linger | None = None
+
+    # -- Twisted ---------------------------------------------------------------------------------
+
+    @override
+    def connectionMade(self) -> None:
+        """Connected: nothing is read before there is a partner."""
+        tune(self.transport)
+        self.pause()
+        self._ready(self)
+
+    @override
+    def dataReceived(self, data: bytes) -> None:
+        """A chunk from the application."""
+        if not self._over:
+            self.deliver(Data(data))
+
+    def readConnectionLost(self) -> None:
+        """The application sends no more."""
+        self._read_over = True
+        if self._over:
+            self.transport.loseConnection()
+        elif self.circuit is not None:
+            self.circuit.finished(self)
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close is out."""
+
+    @override
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection is gone."""
+        if self._linger is not None:
+            self._linger.stop()
+            self._linger = None
+        if self._over:
+            return self._gone(self._reason or Reason.FINISHED)
+        self._over = True
+        self._lost = Reason.PEER_CLOSED if reason.check(ConnectionDone) else Reason.LOST
+        if self.circuit is not None:
+            self.circuit.broken(self, self._lost)
+        self._gone(self._lost)
+
+    def pauseProducing(self) -> None:
+        """The application does not read: the other side is to wait."""
+        if self.partner is not None:
+            self.partner.pause()
+
+    def resumeProducing(self) -> None:
+        """The application reads again."""
+        if self.partner is not None:
+            self.partner.resume()
+
+    def stopProducing(self) -> None:
+        """The connection goes; ``connectionLost`` follows."""
+
+    # -- IStream ---------------------------------------------------------------------------------
+
+    @override
+    def attach(self, partner: IStream) -> None:
+        """Begin to read."""
+        super().attach(partner)
+        if self._lost is not None:
+            assert self.circuit is not None
+            self._clock.callLater(0, self.circuit.broken, self, self._lost)
+            return
+        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        self.resume()
+
+    @override
+    def send(self, data: Data) -> None:
+        """A chunk for the application."""
+        if not self._over:
+            self.transport.write(data.payload)
+
+    @override
+    def finish(self) -> None:
+        """Half-close towards the application, behind all that was sent."""
+        if not self._over:
+            self._stop_producing()
+            self._half_close()
+
+    @override
+    def reset(self, reason: Reason, close: Close | None) -> None:
+        """End: in order when nothing is missing, else as a reset that the application sees."""
+        if self._over:
+            return
+        self._over = True
+        self._reason = reason
+        self._stop_producing()
+        if reason not in CLEAN_REASONS:
+            self._abort()
+        elif self._read_over:
+            self.transport.loseConnection()
+            self._linger = Linger(self.transport, self._clock, GOODBYE_S, self._abort, self._abort)
+        else:
+            self._half_close()
+            self.resume()
+            self._linger = Linger(
+                self.transport, self._clock, GOODBYE_S, self.transport.loseConnection, self._abort
+            )
+
+    @override
+    def pause(self) -> None:
+        """Read no more from the application."""
+        self._paused = True
+        if not self._read_over:
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
+
+    @override
+    def resume(self) -> None:
+        """Read on."""
+        self._paused = False
+        if not self._read_over:
+            self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+    @override
+    def is_paused(self) -> bool:
+        """:returns: whether the partner has asked for a pause."""
+        return self._paused
+
+    @override
+    def has_left(self) -> bool | None:
+        """:returns: whether the application has closed for good rather than half-closed; None: unknown."""
+        ours, theirs = self.transport.getHost(), self.transport.getPeer()
+        handle = getattr(self.transport, "getHandle", None)
+        if handle is None or not hasattr(ours, "port"):
+            return None
+        return peer_has_closed(
+            handle().family,
+            (ours.host, ours.port),
+            (theirs.host, theirs.port),  # type: ignore[attr-defined]  # same kind as ours
+        )
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _stop_producing(self) -> None:
+        # a paused producer that stays registered keeps the socket from ever closing
+        self.transport.unregisterProducer()  # type: ignore[attr-defined]
+
+    def _half_close(self) -> None:
+        lose_write = getattr(self.transport, "loseWriteConnection", None)
+        if lose_write is not None:
+            lose_write()
+
+    def _abort(self) -> None:
+        abort = getattr(self.transport, "abortConnection", self.transport.loseConnection)
+        abort()
+
+
+class LocalFactory(Factory):
+    """Makes local streams, for either direction.
+
+    :param ready: called with each, once connected
+    :param gone: called with the reason, once one is gone
+    """
+
+    noisy = False
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        ready: Callable[[LocalStream], None],
+        gone: Callable[[Reason], None],
+    ) -> None:
+        self._clock = clock
+        self._ready = ready
+        self._gone = gone
+
+    @override
+    def buildProtocol(self, addr: IAddress | None) -> LocalStream:
+        """A connection was made or accepted."""
+        return LocalStream(self._clock, self._ready, self._gone)

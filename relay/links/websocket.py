@@ -1,0 +1,453 @@
+"""autobahn's WebSocket engine as a link, on either side of a connection.
+
+What autobahn does here: the handshake, frames, masks and the close handshake. What it does not do: timers
+(its own drop healthy peers that we do not read), size limits that answer in our words, collecting messages
+that nobody reads whole, logging.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+from autobahn.twisted.websocket import (
+    WebSocketClientFactory,
+    WebSocketClientProtocol,
+    WebSocketServerFactory,
+    WebSocketServerProtocol,
+)
+from autobahn.websocket.protocol import WebSocketProtocol
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+from typing_extensions import override
+from zope.interface import implementer
+
+from relay import __version__
+from relay.interfaces import ILink, ILinkReceiver
+from relay.links.linger import Linger
+from relay.links.sockets import has_unsent, tune
+from relay.vocabulary import Close, Message, Reason
+
+CLOSE_REPLY_S = 1.0
+"""How long a peer may take to answer our Close, once it has taken all that was sent before."""
+
+PART_BYTES = 256 * 1024
+"""A longer message is handed on in parts."""
+
+PROTOCOL_ERROR = 1002
+MESSAGE_TOO_BIG = 1009
+REASONS_BY_CODE = {
+    1002: Reason.PROTOCOL_ERROR,
+    1003: Reason.PROTOCOL_ERROR,
+    1007: Reason.PROTOCOL_ERROR,
+    1008: Reason.PROTOCOL_ERROR,
+    1009: Reason.TOO_LARGE,
+    1011: Reason.INTERNAL,
+    1012: Reason.GOING_AWAY,
+    1013: Reason.LIMIT,
+}
+_WORDS = {reason.value: reason for reason in Reason}
+
+
+def reason_of(close: Close) -> Reason:
+    """:returns: what a peer's Close means: its text where that is one of our words, else its code."""
+    word = _WORDS.get(close.text)
+    if word is not None:
+        return word
+    return REASONS_BY_CODE.get(close.code or 1000, Reason.PEER_CLOSED)
+
+
+class _Silence:
+    """autobahn's logger, unheard: sessions and daemons log what matters, in our words."""
+
+    def _say(self, *_: object, **__: object) -> None:
+        return
+
+    trace = debug = info = warn = warning = error = critical = failure = _say
+
+
+@implementer(ILink)
+class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no types
+    """What both sides share; mixed into autobahn's server and client protocols.
+
+    :ivar clock: for the bounded waits at the end
+    :ivar gone: called with the link once the connection is gone
+    :ivar max_frame_bytes: a longer frame ends the link
+    :ivar max_message_bytes: a longer message ends it
+    :ivar whole: whether messages are collected before they are handed on
+    """
+
+    log = _Silence()
+    clock: IReactorTime
+    max_frame_bytes: int = 0
+    max_message_bytes: int = 0
+    whole: bool = False
+    heard: bool = False
+    peer: str = ""
+    gone: Callable[[Any], None] | None = None
+    _receiver: ILinkReceiver | None = None
+    _told: bool = False
+    _sending: bool = False
+    _failed: bool = False
+    _linger: Linger | None = None
+    _paused: bool = False
+
+    # -- ILink -----------------------------------------------------------------------------------
+
+    def limit(self, frame_bytes: int, message_bytes: int, whole: bool) -> None:
+        """Set what may arrive; 0 = no limit."""
+        self.max_frame_bytes = frame_bytes
+        self.max_message_bytes = message_bytes
+        self.whole = whole
+
+    def start(self, receiver: ILinkReceiver) -> None:
+        """Deliver to ``receiver`` and let it feel the send buffer."""
+        self._receiver = receiver
+        self.transport.registerProducer(receiver, True)
+
+    def send_message(self, message: Message) -> None:
+        """Send one message, or one part of it as a fragment."""
+        if self.state != WebSocketProtocol.STATE_OPEN:
+            return
+        opcode = 0 if self._sending else 1 if message.text else 2
+        self._sending = not message.final
+        self.sendFrame(opcode=opcode, payload=message.payload, fin=message.final)
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the wire."""
+        if not self._paused and self.state != WebSocketProtocol.STATE_CLOSED:
+            self._paused = True
+            self.transport.pauseProducing()
+
+    def resume_reading(self) -> None:
+        """Undo :meth:`pause_reading`."""
+        if self._paused and self.state != WebSocketProtocol.STATE_CLOSED:
+            self._paused = False
+            self.transport.resumeProducing()
+
+    def ping(self) -> None:
+        """Ask for a Pong."""
+        if self.state == WebSocketProtocol.STATE_OPEN:
+            self.sendFrame(opcode=9)
+
+    def close(self, close: Close) -> None:
+        """Send a Close behind all that was sent; drop what still arrives, and wait within bounds."""
+        self._let_go_of_receiver()
+        if self.state == WebSocketProtocol.STATE_OPEN:
+            reason = close.text.encode()[:123] if close.text else None
+            self.sendCloseFrame(close.code, reason if close.code is not None else None)
+        self._linger_on()
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+        self._let_go_of_receiver()
+        self.dropConnection(abort=True)
+
+    def has_unsent(self) -> bool:
+        """:returns: whether bytes of ours wait for the peer to take them."""
+        return has_unsent(self.transport)
+
+    # -- autobahn's hooks ------------------------------------------------------------------------
+
+    def dataReceived(self, data: bytes) -> None:
+        """Feed autobahn, without its logging."""
+        self.heard = True
+        if not self._failed:
+            self._dataReceived(data)
+
+    def _onOpen(self) -> None:
+        self._forget_handshake()
+        self.onOpen()
+
+    def _onMessageBegin(self, isBinary: bool) -> None:
+        self._text = not isBinary
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+        self._message_bytes = 0
+
+    def _onMessageFrameBegin(self, length: int) -> None:
+        self._message_bytes += length
+        if self.max_frame_bytes and length > self.max_frame_bytes:
+            self._fail(MESSAGE_TOO_BIG, f"a frame of {length} bytes, {self.max_frame_bytes} are allowed")
+        elif self.max_message_bytes and self._message_bytes > self.max_message_bytes:
+            self._fail(
+                MESSAGE_TOO_BIG,
+                f"a message of {self._message_bytes} bytes or more, {self.max_message_bytes} are allowed",
+            )
+
+    def _onMessageFrameData(self, payload: bytes) -> None:
+        self._parts.append(payload)
+        self._held_bytes += len(payload)
+        if self._held_bytes > PART_BYTES and not self.whole:
+            self._hand_on(final=False)
+
+    def _onMessageFrameEnd(self) -> None:
+        """Frames of one message are handed on together."""
+
+    def _onMessageEnd(self) -> None:
+        self._hand_on(final=True)
+
+    def _hand_on(self, final: bool) -> None:
+        parts, self._parts, self._held_bytes = self._parts, [], 0
+        if self._receiver is not None:
+            payload = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._receiver.message_received(Message(payload, self._text, final))
+
+    def _onPing(self, payload: bytes) -> None:
+        if self.state == WebSocketProtocol.STATE_OPEN:
+            self.sendFrame(opcode=10, payload=payload)
+
+    def _onPong(self, payload: bytes) -> None:
+        """Any byte counts as a sign of life; a Pong means nothing more."""
+
+    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool | None:
+        """The peer closes, or answers our Close."""
+        first = self.state == WebSocketProtocol.STATE_OPEN
+        stop: bool | None = super().onCloseFrame(code, reasonRaw)
+        if first and not self._failed:
+            close = Close(self.remoteCloseCode, self.remoteCloseReason or "")
+            self._tell_lost(close, reason_of(close), "")
+            self._linger_on()
+        return stop
+
+    def _fail_connection(self, code: int = PROTOCOL_ERROR, reason: str = "") -> None:
+        self._fail(code, reason)
+
+    def _fail(self, code: int, detail: str) -> None:
+        """The peer broke a rule of RFC 6455, or a limit: say so, and hear nothing more of it."""
+        if self._failed:
+            return
+        self._failed = True
+        reason = REASONS_BY_CODE.get(code, Reason.PROTOCOL_ERROR)
+        if self.state == WebSocketProtocol.STATE_OPEN:
+            self.sendCloseFrame(code, reason.value.encode())
+        self._tell_lost(None, reason, detail)
+        self._linger_on()
+
+    def _closeConnection(self, abort: bool = False) -> None:
+        # A server drops hard once its Close was answered; the answer says that the peer has read it all,
+        # and an orderly end is what the Rust programs wait for.
+        if abort and not self.wasClean:
+            self.transport.abortConnection()
+            return
+        self.transport.loseConnection()
+        if self._linger is None:
+            hard = self.transport.abortConnection
+            self._linger = Linger(self.transport, self.clock, CLOSE_REPLY_S, hard, hard)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone."""
+        if self._linger is not None:
+            self._linger.stop()
+            self._linger = None
+        self._connectionLost(reason)
+        self._tell_lost(None, Reason.LOST, reason.getErrorMessage().rstrip("."))
+        if self.gone is not None:
+            self.gone(self)
+
+    def _onClose(self, wasClean: bool, code: int, reason: str) -> None:
+        """Sessions hear of the end through ``link_lost``."""
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _let_go_of_receiver(self) -> None:
+        self._told = True
+        if self._receiver is not None:
+            self._receiver = None
+            self.transport.unregisterProducer()
+
+    def _tell_lost(self, close: Close | None, reason: Reason, detail: str) -> None:
+        if self._told:
+            return
+        receiver = self._receiver
+        self._let_go_of_receiver()
+        if receiver is not None:
+            receiver.link_lost(close, reason, detail)
+
+    def _linger_on(self) -> None:
+        if self._linger is None and self.state != WebSocketProtocol.STATE_CLOSED:
+            self.resume_reading()
+            self._linger = Linger(
+                self.transport, self.clock, CLOSE_REPLY_S, self._release, self._abort_tail
+            )
+
+    def _release(self) -> None:
+        self.wasClean = True
+        self.dropConnection(abort=False)
+
+    def _abort_tail(self) -> None:
+        self.wasClean = False
+        self.dropConnection(abort=True)
+
+    def _forget_handshake(self) -> None:
+        """Thousands of idle links: keep nothing of the handshake."""
+        for name in (
+            "http_request_data",
+            "http_response_data",
+            "http_headers",
+            "http_status_line",
+            "http_request_uri",
+            "http_request_path",
+            "http_request_params",
+            "http_request_host",
+            "websocket_protocols",
+            "websocket_extensions",
+            "websocket_origin",
+            "websocket_key",
+            "_wskey",
+            "_transport_details",
+        ):
+            self.__dict__.pop(name, None)
+
+
+class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc]  # autobahn has no types
+    """The router's side; its request head was judged by the front door before it gets here.
+
+    :ivar opened: called once the 101 is out
+    :ivar upgrade_headers: further headers of the 101
+    """
+
+    opened: Callable[[ServerLink], None]
+    upgrade_headers: Mapping[str, str] = {}
+
+    @override
+    def connectionMade(self) -> None:
+        """Begin without autobahn's report on the transport."""
+        tune(self.transport)
+        self._transport_details = None
+        self._connectionMade()
+
+    @override
+    def onConnect(self, request: object) -> tuple[None, Mapping[str, str]]:
+        """Accept: no subprotocol, our headers."""
+        return None, self.upgrade_headers
+
+    @override
+    def onOpen(self) -> None:
+        """The 101 is out."""
+        self.opened(self)
+
+
+class ServerLinkFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn has no types
+    """Makes :class:`ServerLink`; all timers and limits of autobahn's own are off."""
+
+    protocol = ServerLink
+    noisy = False
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        super().__init__(server=f"relay/{__version__}", reactor=reactor)
+        _quieten(self)
+        self.setProtocolOptions(versions=[13], webStatus=False, maxConnections=0)
+        _share_options(self, ServerLink)
+
+
+def _quieten(factory: Any) -> None:  # autobahn has no types
+    factory.setProtocolOptions(
+        failByDrop=True,
+        echoCloseCodeReason=True,
+        openHandshakeTimeout=0,
+        closeHandshakeTimeout=0,
+        autoPingInterval=0,
+        tcpNoDelay=True,
+        maxFramePayloadSize=0,
+        maxMessagePayloadSize=0,
+    )
+
+
+def _share_options(factory: Any, protocol: type) -> None:  # autobahn has no types
+    """Put the options on the class: autobahn would copy thirty of them into every connection."""
+    for name in protocol.CONFIG_ATTRS:  # type: ignore[attr-defined]  # autobahn has no types
+        setattr(protocol, name, getattr(factory, name))
+
+
+class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc]  # autobahn has no types
+    """A daemon's side.
+
+    :ivar answered: called with the 101's headers (names in lower case) and the link
+    :ivar refused: called with status (0: no HTTP/1.1 at all), headers and the text that came
+    :ivar unanswered: called when the connection ends before there is an answer
+    """
+
+    answered: Callable[[ClientLink, Mapping[str, str]], None]
+    refused: Callable[[int, Mapping[str, str], str], None]
+    unanswered: Callable[[Failure], None]
+    _HEAD_BYTES: ClassVar[int] = 32 * 1024
+    _HTTP: ClassVar[bytes] = b"HTTP/1."
+    _refused: bool = False
+    _answered: bool = False
+
+    @override
+    def connectionMade(self) -> None:
+        """Send the request."""
+        tune(self.transport)
+        super().connectionMade()
+
+    @override
+    def dataReceived(self, data: bytes) -> None:
+        """Make sure that it is HTTP which answers before autobahn waits for a head."""
+        if self.state == WebSocketProtocol.STATE_CONNECTING:
+            start = (self.data + data)[: len(self._HTTP)]
+            if not self._HTTP.startswith(start):
+                text = (self.data + data)[:80].decode("latin-1")
+                return self._give_up(0, {}, text)
+            if len(self.data) + len(data) > self._HEAD_BYTES and b"\r\n\r\n" not in self.data:
+                return self._give_up(0, {}, "an endless head")
+        super().dataReceived(data)
+
+    def _onConnect(self, response: Any) -> None:  # autobahn has no types
+        self._response_headers = response.headers
+
+    @override
+    def onOpen(self) -> None:
+        """The handshake is over."""
+        self._answered = True
+        headers = self.__dict__.pop("_response_headers", {})
+        self.answered(self, headers)
+
+    @override
+    def connectionLost(self, reason: Failure) -> None:
+        """The connection is gone."""
+        super().connectionLost(reason)
+        if not self._answered and not self._refused:
+            self.unanswered(reason)
+
+    @override
+    def failHandshake(self, reason: str) -> None:
+        """The answer is not a proper 101."""
+        status_line = getattr(self, "http_status_line", "").split()
+        status = int(status_line[1]) if len(status_line) > 1 and status_line[1].isdigit() else 0
+        headers = dict(getattr(self, "http_headers", {}))
+        _, _, body = self.data.partition(b"\r\n\r\n")
+        text = body.decode("utf-8", "replace") if status != 101 else reason
+        self._give_up(0 if status == 101 else status, headers, text or reason)
+
+    def _give_up(self, status: int, headers: Mapping[str, str], text: str) -> None:
+        if not self._refused:
+            self._refused = True
+            self._failed = True
+            self.refused(status, headers, text)
+            self.transport.abortConnection()
+
+
+class ClientLinkFactory(WebSocketClientFactory):  # type: ignore[misc]  # autobahn has no types
+    """Makes one :class:`ClientLink` for one request.
+
+    :param url: ``ws`` or ``wss`` URL with path and query
+    :param headers: of the request, besides those of the handshake
+    """
+
+    protocol = ClientLink
+    noisy = False
+    prepare: Callable[[ClientLink], None]
+
+    def __init__(self, url: str, headers: Mapping[str, str], reactor: IReactorTime) -> None:
+        super().__init__(url, headers=dict(headers), useragent=None, reactor=reactor)
+        _quieten(self)
+        self.setProtocolOptions(serverConnectionDropTimeout=0)
+
+    @override
+    def buildProtocol(self, addr: object) -> ClientLink:
+        """Connected: wire the link up before it sends its request."""
+        link: ClientLink = super().buildProtocol(addr)
+        self.prepare(link)
+        return link

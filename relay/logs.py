@@ -1,0 +1,106 @@
+"""What the log looks like: one line an event, as text or as JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import datetime
+from typing import IO
+
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    PredicateResult,
+    formatEvent,
+)
+from zope.interface import implementer
+
+OWN = "relay"
+FIELDS = (
+    "event",
+    "link",
+    "stream",
+    "offer",
+    "name",
+    "dialect",
+    "node",
+    "peer",
+    "reason",
+    "bytes_in",
+    "bytes_out",
+    "seconds",
+)
+
+
+@implementer(ILogObserver)
+class LineObserver:
+    """Writes one line an event.
+
+    :param as_json: JSON rather than text
+    """
+
+    def __init__(self, out: IO[str], as_json: bool) -> None:
+        self._out = out
+        self._as_json = as_json
+
+    def __call__(self, event: LogEvent) -> None:
+        """Write ``event``; an output that is gone is nobody's business here."""
+        line = json_line(event) if self._as_json else text_line(event)
+        try:
+            self._out.write(line + "\n")
+            self._out.flush()
+        except (OSError, ValueError):
+            return
+
+
+def text_line(event: LogEvent) -> str:
+    """:returns: time, level and message, with the traceback of a bug behind."""
+    level: LogLevel = event.get("log_level", LogLevel.info)
+    return f"{_time(event)} {level.name} {_message(event)}"
+
+
+def json_line(event: LogEvent) -> str:
+    """:returns: a JSON object of time, level, message and the known fields."""
+    level: LogLevel = event.get("log_level", LogLevel.info)
+    value: dict[str, object] = {"time": _time(event), "level": level.name}
+    for name in FIELDS:
+        if name in event:
+            field = event[name]
+            value[name] = field if isinstance(field, int | float | str) else str(field)
+    value["message"] = _message(event)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _time(event: LogEvent) -> str:
+    when = datetime.fromtimestamp(event.get("log_time", 0.0)).astimezone()
+    return when.isoformat(timespec="milliseconds")
+
+
+def _message(event: LogEvent) -> str:
+    text = formatEvent(event)
+    failure = event.get("log_failure")
+    if failure is not None:
+        text = f"{text}\n{failure.getTraceback()}"
+    return text
+
+
+def wanted(level: LogLevel, event: LogEvent) -> PredicateResult:
+    """Ours from ``level`` up; what Twisted says of itself from warnings up, all of it at debug."""
+    own = str(event.get("log_namespace", "")).startswith(OWN)
+    lowest = level if own or level is LogLevel.debug else max(level, LogLevel.warn)
+    if event.get("log_level", LogLevel.info) >= lowest:
+        return PredicateResult.maybe
+    return PredicateResult.no
+
+
+def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) -> ILogObserver:
+    """Make the process's log.
+
+    :param log_format: ``text`` or ``json``
+    :param log_level: ``debug``, ``info``, ``warn``, ``error`` or ``critical``
+    """
+    level = LogLevel.levelWithName(log_level)
+    observer = LineObserver(out, log_format == "json")
+    return FilteringLogObserver(observer, (lambda event: wanted(level, event),))

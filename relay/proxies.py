@@ -1,0 +1,57 @@
+"""Whose word on a caller's address is believed."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from relay.vocabulary import Request
+
+
+class TrustedProxies:
+    """Networks whose ``X-Forwarded-For`` counts.
+
+    :param networks: addresses or networks in CIDR form
+    """
+
+    def __init__(self, networks: Iterable[str]) -> None:
+        self.networks = tuple(ipaddress.ip_network(text, strict=False) for text in networks)
+
+    def believed_peer(self, peer: str, request: Request) -> str:
+        """Walk ``X-Forwarded-For`` from the right for as long as trusted proxies report.
+
+        :param peer: the address that connected
+        :returns: the first address that no trusted proxy vouches beyond
+        """
+        if not self.networks or not self.is_trusted(peer):
+            return peer
+        chain = [
+            hop.strip()
+            for name, value in request.headers
+            if name == "x-forwarded-for"
+            for hop in value.split(",")
+        ]
+        believed = peer
+        for hop in reversed(chain):
+            if not _is_address(hop):
+                return believed
+            believed = hop
+            if not self.is_trusted(hop):
+                return believed
+        return believed
+
+    def is_trusted(self, text: str) -> bool:
+        """:returns: whether ``text`` is the address of a listed proxy."""
+        try:
+            address = ipaddress.ip_address(text)
+        except ValueError:
+            return False
+        return any(address in network for network in self.networks)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

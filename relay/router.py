@@ -1,0 +1,339 @@
+"""relay-router: the whole wiring at a glance."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from twisted.protocols.tls import TLSMemoryBIOFactory
+from typing_extensions import override
+from zope.interface import implementer
+
+from relay import __version__
+from relay.admin.face import AdminFace
+from relay.core.admission import Reception
+from relay.core.broker import Broker
+from relay.core.ledger import Ledger
+from relay.core.liveness import Wheel
+from relay.core.session import Surroundings
+from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
+from relay.dialects import dialect_keys, find_dialects
+from relay.errors import ConfigurationError
+from relay.interfaces import IRouterFace, IServices
+from relay.links.front import FrontFactory, Hall
+from relay.links.proxy_protocol import ProxyProtocolFactory
+from relay.metrics import Metrics
+from relay.proxies import TrustedProxies
+from relay.settings import Listener, MadeSecretFile, listeners, read_router, router_keys
+from relay.settings.model import RouterSettings
+from relay.tls import ServerTls
+
+Options = make_options(router_keys(), "A public router that joins hosts and clients.")
+
+
+def makeService(options: Any, reactor: Any = None) -> Daemon:  # Twisted's names and types
+    """Make the service from the command line; exits with status 1 when it cannot be."""
+    if reactor is None:
+        from twisted.internet import reactor
+
+    def read() -> RouterSettings:
+        return read_router(options.said, os.environ, here(), dialect_keys())
+
+    try:
+        check_nvx()
+        settings = read()
+        main = RouterService(settings, reactor, read)
+    except ConfigurationError as error:
+        refuse_to_start(error.faults)
+        raise
+    return Daemon(main, reactor, options, settings.log_format, settings.log_level)
+
+
+def check_nvx() -> None:
+    """:raises ConfigurationError: when autobahn would unmask in Python, forty-five times slower."""
+    if os.environ.get("AUTOBAHN_USE_NVX", "1").lower() in ("0", "no", "off", "false"):
+        raise ConfigurationError(
+            [
+                "AUTOBAHN_USE_NVX switches autobahn's native code off: relay would be 45 times slower; "
+                "unset it"
+            ]
+        )
+    try:
+        import _nvx_xormasker  # noqa: F401  # the import is the check
+    except ImportError:
+        if os.environ.get("RELAY_WITHOUT_NVX", "") != "yes":
+            raise ConfigurationError(
+                [
+                    "autobahn's native code (NVX) is not installed, relay would be 45 times slower: "
+                    "install autobahn from a wheel, or set RELAY_WITHOUT_NVX=yes to start all the same"
+                ]
+            ) from None
+
+
+@implementer(IServices)
+class Services:
+    """What the core lends to dialects."""
+
+    def __init__(self, broker: Broker, reactor: IReactor) -> None:
+        self.broker = broker
+        self._reactor = reactor
+
+    def now(self) -> float:
+        """:returns: Unix seconds."""
+        return self._reactor.seconds()
+
+    def random_bits(self, bits: int) -> int:
+        """:returns: an unpredictable integer below 2**bits."""
+        return secrets.randbits(bits)
+
+
+class RouterService(Service):
+    """A router.
+
+    :param settings: what it is told
+    :param reread: reads the settings anew, for a reload
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        settings: RouterSettings,
+        reactor: IReactor,
+        reread: Callable[[], RouterSettings] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.addresses: list[tuple[str, IAddress]] = []
+        self._reactor = reactor
+        self._reread = reread
+        self._made: list[str] = []
+        limits = settings.limits
+        self.metrics = Metrics()
+        self.wheel = Wheel(reactor)
+        self.ledger = Ledger(limits.buffered_bytes, self.wheel)
+        self.broker = Broker(limits, self.wheel, self.ledger, self.metrics, secrets.randbits)
+        self._around = Surroundings(
+            self.wheel, self.ledger, limits.frame_bytes, limits.window_bytes, limits.streams
+        )
+        reception = Reception(self.broker, limits, self.wheel, self.metrics, reactor.seconds)
+        self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._hall = Hall(
+            reception,
+            self.broker,
+            self._around,
+            limits,
+            self.metrics,
+            Services(self.broker, reactor),
+            reactor,
+            self._proxies.believed_peer,
+        )
+        self._faces: dict[str, IRouterFace] = {}
+        self._tls: ServerTls | None = None
+        if settings.tls is not None:
+            self._tls = ServerTls(settings.tls.certificate, settings.tls.key)
+        self._configure(settings)
+        self._ports: list[IListeningPort] = []
+        self._ready: list[Deferred[None]] = []
+        self._over: Deferred[int] = Deferred()
+        self._is_ready = False
+        self._stopping: Deferred[None] | None = None
+
+    # -- life ------------------------------------------------------------------------------------
+
+    @override
+    def startService(self) -> None:
+        """Listen."""
+        super().startService()
+        started = Deferred.fromCoroutine(self._start())
+        started.addErrback(self._could_not_start)
+
+    @override
+    def stopService(self) -> Deferred[None]:
+        """Accept nothing new, wait for circuits to end, then end what is left."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def when_ready(self) -> Deferred[None]:
+        """:returns: fires when all that was configured listens."""
+        if self._is_ready:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._ready.append(waiting)
+        return waiting
+
+    def when_over(self) -> Deferred[int]:
+        """:returns: fires with an exit status when the router cannot go on."""
+        return self._over
+
+    def hurry(self) -> None:
+        """Stop waiting for circuits to end."""
+        if self._stopping is not None and not self._stopping.called:
+            self._stopping.callback(None)
+
+    def is_ready(self) -> str:
+        """:returns: empty when new links are taken, else why not."""
+        if self.broker.draining:
+            return "draining"
+        return "" if self._is_ready else "starting"
+
+    def reload(self) -> None:
+        """Read settings, secrets and certificates anew; circuits stay.
+
+        :raises ConfigurationError: when something is invalid; then all stays as it was
+        """
+        settings = self.settings if self._reread is None else self._reread()
+        faces = self._make_faces(settings)
+        if self._tls is not None:
+            self._tls.reload()
+        self.settings = settings
+        self._adopt(settings, faces)
+
+    # -- wiring ----------------------------------------------------------------------------------
+
+    def _configure(self, settings: RouterSettings) -> None:
+        for dialect in settings.dialects:
+            for key, source in dialect.values.items():
+                if isinstance(source, MadeSecretFile) and source.ensure():
+                    self._made.append(f"made a secret for {dialect.name} ({key}): {source.origin}")
+        self._adopt(settings, self._make_faces(settings))
+
+    def _make_faces(self, settings: RouterSettings) -> dict[str, IRouterFace]:
+        dialects = find_dialects(dialect.name for dialect in settings.dialects)
+        url = settings.public_url or ""
+        return {
+            dialect.name: dialects[dialect.name].router_face(dialect, url)
+            for dialect in settings.dialects
+        }
+
+    def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
+        self._faces = faces
+        self.broker.limits = self._hall.limits = self._hall.reception.limits = settings.limits
+        self._proxies.networks = TrustedProxies(settings.trusted_proxies).networks
+        self._hall.liveness = {
+            dialect.name: (dialect.ping_s, dialect.dead_s) for dialect in settings.dialects
+        }
+
+    def _faces_of(self, names: Sequence[str]) -> Callable[[], Sequence[IRouterFace]]:
+        def faces() -> Sequence[IRouterFace]:
+            found = [self._faces[name] for name in names if name in self._faces]
+            return sorted(found, key=lambda face: face.catch_all)
+
+        return faces
+
+    async def _start(self) -> None:
+        settings = self.settings
+        self.log.info(
+            "relay-router {version} on Python {python}",
+            version=__version__,
+            python=platform.python_version(),
+        )
+        self.log.info("configuration: {file}", file=settings.config_file or "none, defaults only")
+        for line in self._made:
+            self.log.info("{line}", line=line)
+        for listener in listeners(settings, dialect_keys()):
+            factory: Factory = FrontFactory(self._hall, self._faces_of(listener.dialects))
+            if listener.tls:
+                assert self._tls is not None
+                factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
+                factory.noisy = False
+            address = await self._listen(listener.endpoint, factory)
+            self._say_listening(listener, address)
+        if settings.admin:
+            admin = AdminFace(self, settings.state_dir)
+            front = FrontFactory(self._hall, lambda: (admin,))
+            address = await self._listen(settings.admin, front)
+            token = "" if is_loopback(address) else f", token in {admin.require_token()}"
+            self.log.info("admin at http://{address}{token}", address=shown(address), token=token)
+        for line in self._next_steps():
+            self.log.info("{line}", line=line)
+        self._is_ready = True
+        ready, self._ready = self._ready, []
+        for waiting in ready:
+            waiting.callback(None)
+
+    async def _listen(self, endpoint: str, factory: Factory) -> IAddress:
+        if self.settings.proxy_protocol:
+            factory = ProxyProtocolFactory(factory, self._proxies)
+        port = await serverFromString(self._reactor, endpoint).listen(factory)
+        self._ports.append(port)
+        address: IAddress = port.getHost()
+        self.addresses.append((endpoint, address))
+        return address
+
+    def _say_listening(self, listener: Listener, address: IAddress) -> None:
+        scheme = "wss" if listener.tls else "ws"
+        self.log.info(
+            "listening at {scheme}://{address} for {dialects}",
+            scheme=scheme,
+            address=shown(address),
+            dialects=", ".join(listener.dialects) or "nothing",
+        )
+
+    def _next_steps(self) -> list[str]:
+        if not self._made:
+            return []
+        config = f" --config {self.settings.config_file}" if self.settings.config_file else ""
+        return [
+            f"next, mint a token for a host: relay token portal host --id 1234{config} > web.token; "
+            f"and one for a client: relay token portal client --id 1234{config} > me.token"
+        ]
+
+    def _could_not_start(self, failure: Any) -> None:  # a Failure of any exception
+        error = failure.value
+        if isinstance(error, CannotListenError):
+            where = f"{error.interface or '*'}:{error.port}"
+            self.log.critical(
+                "cannot listen at {where}: {why}; is another program using the port?",
+                where=where,
+                why=getattr(error.socketError, "strerror", None) or error.socketError,
+            )
+        elif isinstance(error, OSError | ValueError):
+            self.log.critical("cannot start: {why}", why=str(error))
+        else:
+            self.log.failure("cannot start", failure)
+        if not self._over.called:
+            self._over.callback(1)
+
+    async def _stop(self) -> None:
+        for port in self._ports:
+            await port.stopListening()
+        self._ports.clear()
+        self._stopping = Deferred()
+        self.broker.drain(self.hurry)
+        timer = self._reactor.callLater(self.settings.drain_s, self.hurry)
+        if self.broker.circuits:
+            self.log.info(
+                "draining: {count} circuits, at most {seconds:g} s",
+                count=len(self.broker.circuits),
+                seconds=self.settings.drain_s,
+            )
+        await self._stopping
+        if timer.active():
+            timer.cancel()
+        self.broker.end_all()
+        await self._hall.when_empty()
+        self.wheel.stop()
+
+
+def is_loopback(address: IAddress) -> bool:
+    """:returns: whether only this machine reaches it."""
+    host = str(getattr(address, "host", ""))
+    return host.startswith("127.") or host == "::1" or not hasattr(address, "port")
+
+
+def shown(address: IAddress) -> str:
+    """:returns: ``HOST:PORT``, or a socket's path."""
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if host is None:
+        return str(getattr(address, "name", address))
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

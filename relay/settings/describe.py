@@ -1,0 +1,146 @@
+"""Says in words what settings open, and to whom; for people before a start, and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+
+from relay.settings.endpoints import is_loopback, reach
+from relay.settings.keys import LIMIT_KEYS, DialectKeys
+from relay.settings.kinds import shown
+from relay.settings.listeners import listeners
+from relay.settings.model import Limits, RouterSettings, TunnelSettings, TunnelsSettings
+from relay.settings.secrets import MadeSecretFile
+from relay.settings.urls import is_encrypted, is_local, masked
+from relay.vocabulary import Role
+
+Record = dict[str, object]
+"""What is opened, for a program to read."""
+
+
+def router_record(settings: RouterSettings, dialects: Mapping[str, DialectKeys]) -> Record:
+    """:returns: listeners, admin address, publications and changed limits of a router."""
+    return {
+        "program": "relay-router",
+        "listeners": [
+            {
+                "endpoint": listener.endpoint,
+                "tls": listener.tls,
+                "reach": reach(listener.endpoint),
+                "dialects": list(listener.dialects),
+                "key": listener.key,
+            }
+            for listener in listeners(settings, dialects)
+        ],
+        "admin": settings.admin,
+        "state_dir": str(settings.state_dir),
+        "publications": [
+            {
+                "name": publication.name,
+                "from": publication.source,
+                "to": publication.target,
+                "clients": list(publication.clients),
+                "public": publication.public,
+            }
+            for publication in settings.publications
+        ],
+        "changed_limits": changed_limits(settings.limits),
+    }
+
+
+def tunnels_record(settings: TunnelsSettings) -> Record:
+    """:returns: routers and doors of hosts or clients."""
+    return {
+        "program": f"relay-{settings.role.value}",
+        "tunnels": [
+            {
+                "name": tunnel.name,
+                "dialect": tunnel.dialect,
+                "router": tunnel.router,
+                "proxy": masked(tunnel.proxy) if tunnel.proxy else None,
+                "doors": [
+                    {"service": door.service, "endpoint": door.endpoint} for door in tunnel.doors
+                ],
+            }
+            for tunnel in settings.tunnels
+        ],
+    }
+
+
+def changed_limits(limits: Limits) -> dict[str, str]:
+    """:returns: by key, the limits that are not as built in."""
+    return {
+        key.name: shown(getattr(limits, field.name), key.kind)
+        for key, field in zip(LIMIT_KEYS, fields(Limits), strict=True)
+        if getattr(limits, field.name) != field.default
+    }
+
+
+def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys]) -> Iterator[str]:
+    """:returns: one line for each thing that a router opens, keeps or limits."""
+    for listener in listeners(settings, dialects):
+        spoken = ", ".join(listener.dialects) or "no dialect"
+        carried = "TLS" if listener.tls else "plain"
+        yield f"listens on {listener.endpoint}: {spoken}; {carried}; {reach(listener.endpoint)}"
+    if settings.admin is not None:
+        yield f"admin on {settings.admin}: {reach(settings.admin)}"
+    for publication in settings.publications:
+        callers = ", ".join(publication.clients) or (
+            "everybody" if publication.public else "whoever may call it"
+        )
+        yield (
+            f"publishes {publication.target} as {publication.source} to {callers}; "
+            "this wins over a live offer of that name"
+        )
+    yield f"keeps its state in {settings.state_dir}"
+    for dialect in settings.dialects:
+        for name, value in dialect.values.items():
+            if isinstance(value, MadeSecretFile) and not value.path.exists():
+                yield f"makes the {name} of {dialect.name} on the first start: {value.path}"
+    changed = changed_limits(settings.limits)
+    listed = ", ".join(f"{name} {value}" for name, value in changed.items())
+    yield f"limits: {listed or 'as built in'}"
+
+
+def describe_tunnels(settings: TunnelsSettings) -> Iterator[str]:
+    """:returns: one line for each router that is dialled and each door that is opened."""
+    for tunnel in settings.tunnels:
+        through = f" through {masked(tunnel.proxy)}" if tunnel.proxy else ""
+        carried = "TLS" if is_encrypted(tunnel.router) else "plain"
+        yield f"{tunnel.name}: dials {tunnel.router}{through}: {tunnel.dialect}; {carried}"
+        for door in tunnel.doors:
+            if settings.role is Role.HOST:
+                yield f"{tunnel.name}: forwards service {door.service} to {door.endpoint}"
+            else:
+                yield (
+                    f"{tunnel.name}: listens on {door.endpoint} for service {door.service}; "
+                    f"{reach(door.endpoint)}"
+                )
+
+
+def router_warnings(settings: RouterSettings, dialects: Mapping[str, DialectKeys]) -> Iterator[str]:
+    """:returns: what is allowed and yet hardly meant."""
+    for listener in listeners(settings, dialects):
+        exposed = not listener.tls and not is_loopback(listener.endpoint)
+        if exposed and not settings.trusted_proxies:
+            yield (
+                f"{listener.endpoint} is plain and open to other machines: tokens can be read on "
+                "the way; use listen-tls, or a TLS proxy named in trusted-proxies"
+            )
+    if settings.admin is not None and not is_loopback(settings.admin):
+        yield f"the admin address {settings.admin} is open to other machines"
+    if settings.proxy_protocol and not settings.trusted_proxies:
+        yield "proxy-protocol is on, and without trusted-proxies nobody may speak it"
+
+
+def tunnel_warnings(tunnel: TunnelSettings) -> Iterator[str]:
+    """:returns: what is allowed and yet hardly meant."""
+    if not is_encrypted(tunnel.router) and not is_local(tunnel.router):
+        yield (
+            f"{tunnel.name}: {tunnel.router} is plain: the token can be read on the way; "
+            "use wss or https"
+        )
+    if tunnel.role is Role.CLIENT:
+        for door in tunnel.doors:
+            if not is_loopback(door.endpoint):
+                yield f"{tunnel.name}: {door.endpoint} is open to other machines, without a login"

@@ -1,0 +1,166 @@
+"""Endpoint strings, checked as far as that goes without Twisted.
+
+The point is to find misspellings before anything starts. Which kinds there really are is known to
+Twisted's plugins alone, so an unknown kind that resembles none of ours passes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from relay.settings.faults import Wrong, nearest, quoted
+
+SERVER_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "stdio", "haproxy", "relay", "ws")
+CLIENT_KINDS = ("tcp", "unix", "ssl", "tls", "stdio", "relay")
+LOOPBACK_INTERFACES = ("127.", "::1", "localhost")
+_PORT_KINDS = ("tcp", "tcp6", "ssl", "tls")
+_TOKEN = re.compile(r"(?:[^\\:]|\\.)*", re.DOTALL)
+_ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
+
+
+class Endpoint(NamedTuple):
+    """An endpoint string's parts.
+
+    :ivar kind: what stands before the first colon
+    :ivar arguments: the positional ones
+    :ivar named: the ``name=value`` ones
+    """
+
+    kind: str
+    arguments: tuple[str, ...]
+    named: dict[str, str]
+
+    def argument(self, name: str, position: int) -> str:
+        """:returns: an argument by name or position, empty when it is not there."""
+        if name in self.named:
+            return self.named[name]
+        return self.arguments[position] if position < len(self.arguments) else ""
+
+
+def split_endpoint(text: str) -> Endpoint:
+    """Take an endpoint string apart; a backslash takes the meaning from the next character.
+
+    :raises Wrong: when it ends with a backslash
+    """
+    if (len(text) - len(text.rstrip("\\"))) % 2:
+        raise Wrong(f"{quoted(text)} ends with a backslash")
+    parts, position = [], 0
+    while position <= len(text):
+        match = _TOKEN.match(text, position)
+        part = match[0] if match else ""
+        parts.append(part)
+        position += len(part) + 1
+    arguments, named = [], {}
+    for part in parts[1:]:
+        name, equals, value = part.partition("=")
+        if equals and not name.endswith("\\"):
+            named[name] = _plain(value)
+        else:
+            arguments.append(_plain(part))
+    return Endpoint(_plain(parts[0]), tuple(arguments), named)
+
+
+def check_server(text: str) -> str:
+    """:returns: the endpoint string. :raises Wrong: when nothing could listen on it."""
+    endpoint = _checked(text, SERVER_KINDS, "tcp:8080")
+    if endpoint.kind in _PORT_KINDS:
+        _check_port(text, endpoint.argument("port", 0), "tcp:8080:interface=127.0.0.1")
+    return text
+
+
+def check_client(text: str) -> str:
+    """:returns: the endpoint string. :raises Wrong: when nothing could connect to it."""
+    endpoint = _checked(text, CLIENT_KINDS, "tcp:127.0.0.1:22")
+    if endpoint.kind in _PORT_KINDS:
+        example = f"{endpoint.kind}:127.0.0.1:22"
+        host = endpoint.argument("host", 0)
+        if not host or host.isdigit():
+            raise Wrong(f"{quoted(text)} names no host; write it as {example}")
+        position = 0 if "host" in endpoint.named else 1
+        _check_port(text, endpoint.argument("port", position), example)
+    return text
+
+
+def reach(text: str) -> str:
+    """:returns: in words, from where a checked server endpoint can be reached."""
+    endpoint = split_endpoint(text)
+    if endpoint.kind == "unix":
+        return "this machine only"
+    if endpoint.kind == "stdio":
+        return "standard input only"
+    if endpoint.kind not in _PORT_KINDS:
+        return f"as {endpoint.kind} decides"
+    interface = endpoint.named.get("interface", "")
+    if is_loopback(text):
+        return "loopback only"
+    return f"interface {interface}" if interface.strip("0.:") else "every interface"
+
+
+def is_loopback(text: str) -> bool:
+    """:returns: whether a checked server endpoint is out of other machines' reach."""
+    endpoint = split_endpoint(text)
+    if endpoint.kind in ("unix", "stdio"):
+        return True
+    return endpoint.named.get("interface", "").startswith(LOOPBACK_INTERFACES)
+
+
+def same_port(one: str, other: str) -> bool:
+    """:returns: whether two server endpoints cannot both listen; port 0 is a new one each time."""
+    if one == other:
+        return one != "stdio" and split_endpoint(one).argument("port", 0) != "0"
+    first, second = split_endpoint(one), split_endpoint(other)
+    if first.kind not in _PORT_KINDS or second.kind not in _PORT_KINDS:
+        return False
+    if (first.kind == "tcp6") != (second.kind == "tcp6"):
+        return False
+    port = first.argument("port", 0)
+    if port == "0" or port != second.argument("port", 0):
+        return False
+    interfaces = {first.named.get("interface", ""), second.named.get("interface", "")}
+    return len(interfaces) == 1 or bool(interfaces & {"", "0.0.0.0", "::"})
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text, flags=re.DOTALL)
+
+
+def _checked(text: str, kinds: tuple[str, ...], example: str) -> Endpoint:
+    if address := _ADDRESS.fullmatch(text):
+        kind, port = address[1], address[2]
+        if kind not in kinds and not nearest(kind, kinds):
+            host = kind.strip("[]").replace(":", "\\:")
+            hint = f"tcp:{host}:{port}" if kinds is CLIENT_KINDS else _listening(kind, host, port)
+            raise Wrong(f'{quoted(text)} is no endpoint; did you mean "{hint}"?')
+    if text.isdecimal():
+        raise Wrong(f"{quoted(text)} is no endpoint; write it as {example}")
+    endpoint = split_endpoint(text)
+    kind = endpoint.kind
+    if kind in kinds:
+        return endpoint
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", kind) or ":" not in text:
+        raise Wrong(
+            f"{quoted(text)} is no endpoint, which is KIND:… like {example}{nearest(kind, kinds)}"
+        )
+    if text.startswith(f"{kind}://"):
+        raise Wrong(f"{quoted(text)} is a URL; an endpoint is written like {example}")
+    if hint := nearest(kind, kinds):
+        raise Wrong(f"unknown kind of endpoint {quoted(kind)}{hint}")
+    return endpoint
+
+
+def _listening(name: str, host: str, port: str) -> str:
+    if name.startswith("["):
+        return f"tcp6:{port}:interface={host}"
+    if name == "localhost":
+        return f"tcp:{port}:interface=127.0.0.1"
+    return f"tcp:{port}:interface={host}" if re.fullmatch(r"[0-9.]+", name) else f"tcp:{port}"
+
+
+def _check_port(text: str, port: str, example: str) -> None:
+    if not port:
+        raise Wrong(f"{quoted(text)} names no port; write it as {example}")
+    if "," in port:
+        raise Wrong(f"{quoted(text)}: several endpoints stand one a line, without a comma")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise Wrong(f"{quoted(text)}: port {quoted(port)} is not a number from 0 to 65535")

@@ -1,0 +1,186 @@
+"""From text to value and back, for each :class:`relay.settings.schema.Kind`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from relay.settings.endpoints import check_client, check_server
+from relay.settings.faults import Faults, Piece, Said, Wrong, listed, nearest, quoted
+from relay.settings.model import Door, KiB, MiB, SecretSource
+from relay.settings.schema import Key, Kind
+from relay.settings.secrets import EnvironmentSecret, SecretFile, StdinSecret
+from relay.settings.urls import check_url
+
+GiB = 1024 * MiB
+_UNITS = {"": 1, "b": 1, "kib": KiB, "mib": MiB, "gib": GiB}
+_BOOLEANS = {
+    **dict.fromkeys(("yes", "true", "on", "1"), True),
+    **dict.fromkeys(("no", "false", "off", "0"), False),
+}
+_DOOR = re.compile(r"([A-Za-z0-9_-]+)\s*=\s*(.*)", re.DOTALL)
+STDIN_WORD = "-"
+
+
+class Kinds:
+    """Parses values; what is wrong with them goes to ``faults``.
+
+    :param home: what ``~`` stands for
+    :param secret_remedy: what to do about a secret's file that is missing
+    """
+
+    def __init__(self, faults: Faults, home: str, secret_remedy: str) -> None:
+        self._faults = faults
+        self._home = home
+        self._secret_remedy = secret_remedy
+        self._stdin = StdinSecret()
+
+    def parse(self, key: Key, said: Said) -> object:
+        """:returns: the value, of the type that the key's kind names; None when it is wrong."""
+        if key.kind in _MANY:
+            parse_one = _MANY[key.kind]
+            pieces = _split_commas(said) if key.kind is Kind.LIST else iter(said.pieces)
+            values = [self._told(piece, lambda p: parse_one(p.text)) for piece in pieces]
+            return tuple(value for value in values if value is not None)
+        for extra in said.pieces[1:]:
+            self._faults.add(
+                extra.place.where, f"takes one value, and {quoted(extra.text)} is another"
+            )
+        if said.secret:
+            name = said.place.origin.removeprefix("environment ")
+            return EnvironmentSecret(name, said.pieces[0].text)
+        return self._told(said.pieces[0], lambda piece: self._parse_one(key, piece))
+
+    def _told(self, piece: Piece, parse: Callable[[Piece], object]) -> object:
+        try:
+            return parse(piece)
+        except Wrong as wrong:
+            self._faults.add(piece.place.where, str(wrong))
+            return None
+
+    def _parse_one(self, key: Key, piece: Piece) -> object:
+        match key.kind:
+            case Kind.PATH:
+                return self._path(piece)
+            case Kind.SECRET_FILE:
+                return self._secret(piece)
+            case Kind.CHOICE:
+                return _choice(key, piece.text)
+            case Kind.URL:
+                return check_url(piece.text, key.choices)
+            case kind:
+                return _ONE[kind](piece.text)
+
+    def _path(self, piece: Piece) -> Path:
+        text = piece.text
+        if text == "~" or text.startswith("~/"):
+            text = self._home + text[1:]
+        return piece.place.base / text
+
+    def _secret(self, piece: Piece) -> SecretSource:
+        if piece.text == STDIN_WORD:
+            return self._stdin
+        path = self._path(piece)
+        if os.path.isdir(path):
+            raise Wrong(f"{path} is a directory; name the file in it")
+        if not os.path.exists(path):
+            raise Wrong(f"{path} does not exist; {self._secret_remedy}")
+        return SecretFile(path)
+
+
+def shown(value: object, kind: Kind = Kind.TEXT) -> str:
+    """:returns: a value as an INI would have it; a secret's origin in place of the secret."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case int() if kind is Kind.BYTES and value >= KiB:
+            units = (("GiB", GiB), ("MiB", MiB), ("KiB", KiB))
+            return next((f"{value // n} {u}" for u, n in units if value % n == 0), str(value))
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return ", ".join(map(shown, value))
+        case Door():
+            return f"{value.service}={value.endpoint}" if value.service else value.endpoint
+        case StdinSecret() | EnvironmentSecret():
+            return "***"
+        case SecretFile():
+            return value.origin
+        case None:
+            return ""
+    return str(value)
+
+
+def _split_commas(said: Said) -> Iterator[Piece]:
+    for piece in said.pieces:
+        for text in filter(None, map(str.strip, piece.text.split(","))):
+            yield Piece(text, piece.place)
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,15}", text):
+        raise Wrong(f"{quoted(text)} is not a whole number from 0 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        number = re.match(r"[0-9.]+(?=\s*s)", text)
+        hint = f'; did you mean "{number[0]}"?' if number else ""
+        raise Wrong(f"{quoted(text)} is not a number of seconds from 0 on{hint}")
+    return float(text)
+
+
+def _bytes(text: str) -> int:
+    match = re.fullmatch(r"([0-9]{1,15})\s*([A-Za-z]*)", text)
+    if match is None or match[2].lower() not in _UNITS:
+        number = match[1] if match else "64"
+        unit = {"k": "KiB", "m": "MiB", "g": "GiB"}.get(match[2][:1].lower()) if match else None
+        hint = f'; did you mean "{number} {unit}"?' if unit else ", like 65536 or 64 KiB"
+        raise Wrong(f"{quoted(text)} is not a number of bytes{hint}")
+    return int(match[1]) * _UNITS[match[2].lower()]
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
+        raise Wrong(f"{quoted(text)} is neither yes nor no{nearest(text, _BOOLEANS)}")
+    return _BOOLEANS[text.lower()]
+
+
+def _choice(key: Key, text: str) -> str:
+    word = dict(key.aliases).get(text.lower(), text.lower())
+    if word not in key.choices:
+        known = (*key.choices, *(spelling for spelling, _choice in key.aliases))
+        raise Wrong(
+            f"{quoted(text)} is none of {listed(key.choices, 'or')}{nearest(text.lower(), known)}"
+        )
+    return word
+
+
+def _door(text: str, check: Callable[[str], str]) -> Door:
+    match = _DOOR.fullmatch(text)
+    service, endpoint = (match[1], match[2]) if match else ("", text)
+    return Door(service, check(endpoint))
+
+
+_ONE: dict[Kind, Callable[[str], object]] = {
+    Kind.TEXT: _text,
+    Kind.INTEGER: _integer,
+    Kind.SECONDS: _seconds,
+    Kind.BYTES: _bytes,
+    Kind.BOOLEAN: _boolean,
+    Kind.SERVER_ENDPOINT: check_server,
+    Kind.CLIENT_ENDPOINT: check_client,
+}
+_MANY: dict[Kind, Callable[[str], object]] = {
+    Kind.LIST: _text,
+    Kind.SERVER_ENDPOINTS: check_server,
+    Kind.DOORS: lambda text: _door(text, check_client),
+    Kind.SERVER_DOORS: lambda text: _door(text, check_server),
+}

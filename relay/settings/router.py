@@ -1,0 +1,264 @@
+"""What ``relay-router`` is told."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+
+from relay.settings.faults import nearest, not_installed
+from relay.settings.ini import Ini, find_config, read_ini
+from relay.settings.keys import (
+    DIALECT_KEYS,
+    LIMIT_KEYS,
+    TLS_KEYS,
+    ZERO_LIMITS,
+    DialectKeys,
+    merge,
+    router_keys,
+)
+from relay.settings.listeners import check_listeners
+from relay.settings.model import (
+    DialectSettings,
+    Limits,
+    Publication,
+    RouterSettings,
+    TlsFiles,
+)
+from relay.settings.publications import read_publication
+from relay.settings.rules import check_liveness, check_networks, find_state_dir
+from relay.settings.schema import Kind
+from relay.settings.secrets import MadeSecretFile, made_secret_name
+from relay.settings.values import Options, Reading, Sources, Values
+
+DEFAULT_LISTEN = "tcp:8080:interface=127.0.0.1"
+DIALECT_PREFIX = "dialect:"
+PUBLISH_PREFIX = "publish "
+_SECTIONS = ("router", "tls", "limits")
+_SECRET_REMEDY = "put the secret there, or leave the line out: one is made on the first start"
+
+
+def examine_router(
+    options: Options,
+    environ: Mapping[str, str],
+    directory: Path,
+    dialects: Mapping[str, DialectKeys],
+) -> Reading[RouterSettings]:
+    """Read the router's settings, and say where each value came from.
+
+    :param options: texts by option name without dashes, ``config`` among them
+    :param directory: the working directory
+    :param dialects: the installed dialects
+    :raises ConfigurationError: with every fault
+    """
+    sources = Sources.of(options, environ, directory, _SECRET_REMEDY)
+    config = find_config(sources.options, environ, directory, "relay.ini")
+    ini = None if config is None else read_ini(*config, sources.faults)
+    if ini is None:
+        sources.faults.raise_any()
+    settings = _Router(sources, ini, dialects).read()
+    sources.faults.raise_any()
+    return sources.reading(settings)
+
+
+def read_router(
+    options: Options,
+    environ: Mapping[str, str],
+    directory: Path,
+    dialects: Mapping[str, DialectKeys],
+) -> RouterSettings:
+    """:func:`examine_router` without the explanations. :raises ConfigurationError: likewise."""
+    return examine_router(options, environ, directory, dialects).settings
+
+
+class _Router:
+    """One reading of the router's sections."""
+
+    def __init__(
+        self, sources: Sources, ini: Ini | None, dialects: Mapping[str, DialectKeys]
+    ) -> None:
+        self._sources = sources
+        self._faults = sources.faults
+        self._ini = ini
+        self._sections = {} if ini is None else ini.sections
+        self._dialects = dialects
+        self._file = "relay-router" if ini is None else ini.shown
+        self._places: dict[str, str] = {}
+
+    def read(self) -> RouterSettings:
+        self._check_sections()
+        self._check_options()
+        values = self._sources.read(
+            "router", self._sections.get("router"), router_keys(), take_options=True
+        )
+        self._remember("router", values, ("listen", "listen-tls", "admin"))
+        state_dir = find_state_dir(values, self._sources)
+        limit_values = self._sources.read("limits", self._sections.get("limits"), LIMIT_KEYS)
+        limits = self._limits(limit_values)
+        tls = self._tls()
+        listen, listen_tls = values.texts("listen"), values.texts("listen-tls")
+        if listen_tls:
+            self._check_tls_section("[router] listen-tls")
+        if self._ini is None and not listen and not listen_tls:
+            listen = (DEFAULT_LISTEN,)
+            self._sources.note("router", "listen", DEFAULT_LISTEN, "default")
+        check_networks(values, "trusted-proxies", self._faults)
+        settings = RouterSettings(
+            listen=listen,
+            listen_tls=listen_tls,
+            public_url=values.text("public-url"),
+            dialects=self._read_dialects(values, limit_values, limits, state_dir),
+            state_dir=state_dir,
+            admin=values.text("admin"),
+            trusted_proxies=values.texts("trusted-proxies"),
+            proxy_protocol=values.flag("proxy-protocol"),
+            log_format=values.text("log-format") or "",
+            log_level=values.text("log-level") or "",
+            drain_s=values.number("drain-s") or 0,
+            limits=limits,
+            tls=tls,
+            publications=self._publications(),
+            config_file=None if self._ini is None else self._ini.path,
+        )
+        check_listeners(settings, self._dialects, self._places, self._file, self._faults)
+        return settings
+
+    def _remember(self, label: str, values: Values, names: Iterable[str]) -> None:
+        for name in names:
+            if values.said(name):
+                self._places[f"[{label}] {name}"] = values.where(name, "")
+
+    def _where(self, key: str) -> str:
+        return self._places.get(key, f"{self._file}: {key}")
+
+    def _check_sections(self) -> None:
+        known = [*_SECTIONS, *(f"{DIALECT_PREFIX}{name}" for name in self._dialects)]
+        for name, section in self._sections.items():
+            if name in known or not name:
+                continue
+            where = section.place.where
+            if name.startswith(DIALECT_PREFIX):
+                dialect = name.removeprefix(DIALECT_PREFIX)
+                self._faults.add(where, not_installed(dialect, self._dialects))
+            elif name.partition(":")[0] in ("host", "client"):
+                role = name.partition(":")[0]
+                self._faults.add(where, f"belongs into {role}.ini, which relay-{role} reads")
+            elif not name.startswith(PUBLISH_PREFIX):
+                self._faults.add(where, f"unknown section{nearest(name, [*known, 'publish NAME'])}")
+
+    def _check_options(self) -> None:
+        known = ["config", *(key.name for key in router_keys())]
+        for name in self._sources.options:
+            if name not in known:
+                self._faults.add(f"option --{name}", f"unknown option{nearest(name, known)}")
+
+    def _limits(self, values: Values) -> Limits:
+        read: dict[str, float | None] = {}
+        for key, field in zip(LIMIT_KEYS, fields(Limits), strict=True):
+            value = values.number(key.name)
+            if value == 0 and key.name not in ZERO_LIMITS:
+                self._faults.add(values.where(key.name, self._file), "must be greater than 0")
+            if value is not None:
+                read[field.name] = value
+        limits = replace(Limits(), **read)  # type: ignore[arg-type]  # each of its key's kind
+        where = values.where("dead-s", values.where("ping-s", f"{self._file}: [limits]"))
+        check_liveness(limits.ping_s, limits.dead_s, where, self._faults)
+        return limits
+
+    def _has_tls(self) -> bool:
+        section = self._sections.get("tls")
+        return section is not None and any(said.pieces for said in section.entries.values())
+
+    def _check_tls_section(self, key: str) -> None:
+        if not self._has_tls():
+            self._faults.add(self._where(key), "needs a section [tls] with certificate and key")
+
+    def _tls(self) -> TlsFiles | None:
+        section = self._sections.get("tls")
+        if section is None or not self._has_tls():
+            return None
+        values = self._sources.read("tls", section, TLS_KEYS)
+        self._sources.require(values, TLS_KEYS, section.place.where)
+        for key in TLS_KEYS:
+            path = values.path(key.name)
+            if path is not None and not os.path.isfile(path):
+                state = "is no file" if os.path.exists(path) else "does not exist"
+                self._faults.add(values.where(key.name, ""), f"{path} {state} ({key.help})")
+        certificate, key_file = values.path("certificate"), values.path("key")
+        return TlsFiles(certificate, key_file) if certificate and key_file else None
+
+    def _read_dialects(
+        self, values: Values, limit_values: Values, limits: Limits, state_dir: Path
+    ) -> tuple[DialectSettings, ...]:
+        enabled: Iterable[str] = values.texts("dialects")
+        for name in enabled:
+            if name not in self._dialects:
+                where = values.where("dialects", self._file)
+                self._faults.add(where, not_installed(name, self._dialects))
+        with_section = [
+            name.removeprefix(DIALECT_PREFIX)
+            for name in self._sections
+            if name.startswith(DIALECT_PREFIX)
+        ]
+        if not enabled:
+            enabled = self._dialects if self._ini is None else with_section
+        if not enabled:
+            hint = f"[{DIALECT_PREFIX}{next(iter(self._dialects), 'NAME')}]"
+            self._faults.add(self._file, f"speaks no dialect; add a section {hint}")
+        read = {
+            name: self._dialect(name, limit_values, limits, state_dir)
+            for name in dict.fromkeys((*enabled, *with_section))
+            if name in self._dialects
+        }
+        return tuple(read[name] for name in dict.fromkeys(enabled) if name in read)
+
+    def _dialect(
+        self, name: str, limit_values: Values, limits: Limits, state_dir: Path
+    ) -> DialectSettings:
+        label = f"{DIALECT_PREFIX}{name}"
+        section = self._sections.get(label)
+        own = self._dialects[name].router
+        keys = [
+            # What [limits] says outweighs the dialect's own default.
+            replace(key, default=None) if limit_values.said(key.name) else key
+            for key in merge(DIALECT_KEYS, own)
+        ]
+        values = self._sources.read(label, section, keys)
+        where = section.place.where if section else f"{self._file}: [{label}]"
+        self._sources.require(values, keys, where)
+        self._remember(label, values, (key.name for key in keys))
+        if values.texts("listen-tls"):
+            self._check_tls_section(f"[{label}] listen-tls")
+        parsed = values.named(key.name for key in own)
+        for key in own:
+            if key.kind is Kind.SECRET_FILE and not values.said(key.name):
+                parsed[key.name] = made = MadeSecretFile(
+                    state_dir / made_secret_name(name, key.name)
+                )
+                self._sources.note(label, key.name, made.origin, "default")
+        ping_s, dead_s = values.number("ping-s"), values.number("dead-s")
+        settings = DialectSettings(
+            name=name,
+            listen=values.texts("listen"),
+            listen_tls=values.texts("listen-tls"),
+            values=parsed,
+            ping_s=limits.ping_s if ping_s is None else ping_s,
+            dead_s=limits.dead_s if dead_s is None else dead_s,
+        )
+        if values.said("ping-s") or values.said("dead-s"):
+            where = values.where("dead-s", values.where("ping-s", where))
+            check_liveness(settings.ping_s, settings.dead_s, where, self._faults)
+        return settings
+
+    def _publications(self) -> tuple[Publication, ...]:
+        found: dict[str, Publication] = {}
+        for name, section in self._sections.items():
+            if name.startswith(PUBLISH_PREFIX):
+                publication = read_publication(self._sources, section, self._dialects)
+                other = found.setdefault(publication.source, publication)
+                if other is not publication and publication.source:
+                    self._faults.add(
+                        section.place.where, f"publishes the same call as [publish {other.name}]"
+                    )
+        return tuple(found.values())

@@ -1,0 +1,241 @@
+"""The service behind relay-host and relay-client: several tunnels in one process."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
+from twisted.internet.protocol import connectionDone
+from twisted.internet.stdio import StandardIO
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from typing_extensions import override
+
+from relay import __version__
+from relay.core.ledger import Ledger
+from relay.core.liveness import Wheel
+from relay.core.session import Surroundings
+from relay.daemon import Daemon, IReactor, here, refuse_to_start
+from relay.dialects import dialect_keys, find_dialects
+from relay.errors import ConfigurationError, RelayError
+from relay.links.outward import Outward
+from relay.metrics import Metrics
+from relay.settings import StdinSecret, read_tunnels
+from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
+from relay.vocabulary import Reason, Role
+
+DRAIN_S = 30.0
+
+
+def make_tunnels(role: Role, options: Any, reactor: Any = None) -> Daemon:  # Twisted's types
+    """Make the service from the command line; exits with status 1 when it cannot be."""
+    if reactor is None:
+        from twisted.internet import reactor
+
+    try:
+        settings = read_tunnels(role, options.said, os.environ, here(), dialect_keys())
+        main = TunnelsService(settings, reactor)
+    except ConfigurationError as error:
+        refuse_to_start(error.faults)
+        raise
+    return Daemon(main, reactor, options, settings.log_format, settings.log_level)
+
+
+class TunnelsService(Service):
+    """All tunnels of one process.
+
+    :ivar addresses: what listens: the endpoint as configured and the real address
+    """
+
+    log = Logger()
+
+    def __init__(self, settings: TunnelsSettings, reactor: IReactor) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self.metrics = Metrics()
+        self._wheel = Wheel(reactor)
+        self._ledger = Ledger(Limits().buffered_bytes, self._wheel)
+        self._outwards: dict[str, Outward] = {}
+        self._running: dict[str, Deferred[None]] = {}
+        self._connected: dict[str, list[Deferred[None]]] = {}
+        self._standing: set[str] = set()
+        self._over: Deferred[int] = Deferred()
+        self._ready: list[Deferred[None]] = []
+        self._is_ready = False
+        self._hurry: Callable[[], None] | None = None
+        self._failed = False
+        self._started = False
+
+    @property
+    def addresses(self) -> list[tuple[str, Any]]:  # Twisted's addresses have no common type
+        """:returns: what listens."""
+        return [address for outward in self._outwards.values() for address in outward.addresses]
+
+    @override
+    def startService(self) -> None:
+        """Start every tunnel; with a token on standard input, once it has come."""
+        super().startService()
+        stdin = [t.token for t in self.settings.tunnels if isinstance(t.token, StdinSecret)]
+        if stdin:
+            StandardIO(_Tokens(stdin, self._start), reactor=self._reactor)
+        else:
+            self._start()
+
+    @override
+    def stopService(self) -> Deferred[None]:
+        """Let circuits end, then end what is left."""
+        super().stopService()
+        return Deferred.fromCoroutine(self._stop())
+
+    def when_ready(self) -> Deferred[None]:
+        """:returns: fires when everything that was configured listens."""
+        if self._is_ready:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._ready.append(waiting)
+        return waiting
+
+    def when_connected(self, name: str) -> Deferred[None]:
+        """:returns: fires when the tunnel's offer stands, at once when it does already."""
+        if name in self._standing:
+            return succeed(None)
+        waiting: Deferred[None] = Deferred()
+        self._connected.setdefault(name, []).append(waiting)
+        return waiting
+
+    def when_over(self) -> Deferred[int]:
+        """:returns: fires with an exit status when no tunnel is left."""
+        return self._over
+
+    def hurry(self) -> None:
+        """Stop waiting for circuits to end."""
+        for outward in self._outwards.values():
+            outward.hurry()
+
+    def reload(self) -> None:
+        """Tokens are read afresh at each connect; nothing else is kept."""
+
+    def outcome(self, name: str) -> tuple[Reason | None, str]:
+        """:returns: how standard input and output ended, and what failed last."""
+        outward = self._outwards[name]
+        return outward.stdio_reason, outward.last_fault
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._started:
+            return
+        self._started = True
+        settings = self.settings
+        role = settings.role.value
+        self.log.info(
+            "relay-{role} {version} on Python {python}",
+            role=role,
+            version=__version__,
+            python=platform.python_version(),
+        )
+        self.log.info("configuration: {file}", file=settings.config_file or "none, options only")
+        dialects = find_dialects(tunnel.dialect for tunnel in settings.tunnels)
+        for tunnel in settings.tunnels:
+            self._say(tunnel)
+            outward = self._make_outward(tunnel)
+            self._outwards[tunnel.name] = outward
+            running = Deferred.fromCoroutine(_await(dialects[tunnel.dialect].run(tunnel, outward)))
+            self._running[tunnel.name] = running
+            running.addBoth(self._tunnel_over, tunnel.name)
+        listening = [
+            outward.when_listening(len(tunnel.doors) if tunnel.role is Role.CLIENT else 0)
+            for tunnel, outward in zip(settings.tunnels, self._outwards.values(), strict=True)
+        ]
+        DeferredList(listening).addCallback(lambda _: self._all_ready())
+
+    def _make_outward(self, tunnel: TunnelSettings) -> Outward:
+        around = Surroundings(self._wheel, self._ledger, window_bytes=tunnel.window_bytes)
+
+        def connected() -> None:
+            self._standing.add(tunnel.name)
+            for waiting in self._connected.pop(tunnel.name, ()):
+                waiting.callback(None)
+
+        return Outward(tunnel, self._reactor, around, self.metrics, connected)
+
+    def _say(self, tunnel: TunnelSettings) -> None:
+        verb = "offers" if tunnel.role is Role.HOST else "listens for"
+        for door in tunnel.doors:
+            self.log.info(
+                "{name}: {verb} {service}: {endpoint}, {dialect} at {router}",
+                name=tunnel.name,
+                verb=verb,
+                service=door.service,
+                endpoint=door.endpoint,
+                dialect=tunnel.dialect,
+                router=tunnel.router,
+            )
+
+    def _all_ready(self) -> None:
+        if self._failed and not self._running:
+            return
+        self._is_ready = True
+        ready, self._ready = self._ready, []
+        for waiting in ready:
+            waiting.callback(None)
+
+    def _tunnel_over(self, result: None | Failure, name: str) -> None:
+        self._running.pop(name, None)
+        outward = self._outwards[name]
+        outward.no_longer_listening()
+        if isinstance(result, Failure) and not result.check(CancelledError):
+            self._failed = True
+            if isinstance(result.value, RelayError):
+                outward.fault("gave up", result.value)
+            else:
+                self.log.failure("{name}: the tunnel failed", result, name=name)
+        if not self._running and not self._over.called and self.running:
+            if self._failed:
+                self.log.error("no tunnel is left")
+            self._over.callback(1 if self._failed else 0)
+
+    async def _stop(self) -> None:
+        stops = [
+            Deferred.fromCoroutine(outward.stop(DRAIN_S)) for outward in self._outwards.values()
+        ]
+        await DeferredList(stops)
+        for running in tuple(self._running.values()):
+            running.cancel()
+        self._wheel.stop()
+
+
+async def _await(running: Any) -> None:  # any awaitable
+    await running
+
+
+class _Tokens(LineReceiver):
+    """Standard input as a source of tokens: the first line starts us, each further one is the next token."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = 64 * 1024
+
+    def __init__(self, secrets: list[StdinSecret], ready: Callable[[], None]) -> None:
+        self._secrets = secrets
+        self._ready = ready
+
+    @override
+    def lineReceived(self, line: bytes) -> None:
+        """A token."""
+        for secret in self._secrets:
+            secret.feed(line.decode("utf-8", "replace"))
+        self._ready()
+
+    @override
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Standard input ended; a token without a line's end counts too."""
+        rest: bytes = self.clearLineBuffer()
+        if rest.strip():
+            self.lineReceived(rest)
+        else:
+            self._ready()

@@ -1,0 +1,1 @@
+"""Byte tools: no network, no clock."""

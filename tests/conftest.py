@@ -1,0 +1,67 @@
+"""What every test gets: no error may be left in the log, and a certificate authority."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator
+
+import pytest
+import trustme
+from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
+from zope.interface import implementer
+
+Flush = Callable[..., list[LogEvent]]
+
+
+@implementer(ILogObserver)
+class _ErrorCollector:
+    """Keeps what is logged at level error or critical."""
+
+    def __init__(self) -> None:
+        self.events: list[LogEvent] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("log_level") in (LogLevel.error, LogLevel.critical) or event.get("isError"):
+            self.events.append(event)
+
+    def flush(self, *kinds: type[BaseException]) -> list[LogEvent]:
+        """Take away the errors with a failure of these kinds, or all; returns them."""
+        gc.collect()
+        taken = [
+            event
+            for event in self.events
+            if not kinds or ("log_failure" in event and event["log_failure"].check(*kinds))
+        ]
+        self.events = [event for event in self.events if event not in taken]
+        return taken
+
+
+@pytest.fixture(autouse=True)
+def _logged_errors() -> Iterator[_ErrorCollector]:
+    """Fail a test that leaves an error in Twisted's log."""
+    collector = _ErrorCollector()
+    globalLogPublisher.addObserver(collector)
+    try:
+        yield collector
+        # a Deferred logs its unhandled failure only when it is collected; full collections are slow
+        gc.collect(1)
+    finally:
+        globalLogPublisher.removeObserver(collector)
+    texts = [
+        event["log_failure"].getTraceback() if "log_failure" in event else formatEvent(event)
+        for event in collector.events
+    ]
+    if texts:
+        pytest.fail("errors in the log:\n" + "\n".join(texts), pytrace=False)
+
+
+@pytest.fixture
+def expected_log_errors(_logged_errors: _ErrorCollector) -> Flush:
+    """Call it, perhaps with exception classes, to take the errors so far out of the log."""
+    return _logged_errors.flush
+
+
+@pytest.fixture(scope="session")
+def tls_authority() -> trustme.CA:
+    """A certificate authority that nothing trusts unless told so."""
+    return trustme.CA()

@@ -1,0 +1,98 @@
+"""The fixtures of the portal tests, loaded as a pytest plugin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import pytest
+import pytest_twisted
+from twisted.internet.defer import Deferred
+from twisted.logger import ILogObserver, LogEvent, LogLevel, globalLogPublisher
+
+from tests.integration.portal_peers import SECRET, Router, RouterMaker, TunnelMaker
+from tests.integration.portal_programs import Program, Programs
+from tests.rawpeer import DEADLINE_S, POLL_S, RawServer
+
+T = TypeVar("T")
+
+
+def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` to its end from a fixture that is no coroutine itself."""
+    return cast(T, pytest_twisted.blockon(Deferred.fromCoroutine(coroutine)))
+
+
+@pytest.fixture
+def programs(tmp_path: Path) -> Iterator[Programs]:
+    """The original's programs, ended with the test."""
+    started = Programs(tmp_path)
+    yield started
+    for program in started.running:
+        program.stop()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """The original's demo router; one for all tests, which take portals of their own."""
+    program = Program("demo-router", [], tmp_path_factory.mktemp("demo"), {"AUTH_SECRET": SECRET})
+    expiry = time.monotonic() + DEADLINE_S
+    while program.port() is None and time.monotonic() < expiry:
+        time.sleep(POLL_S)
+    yield program
+    program.stop()
+
+
+@pytest.fixture
+def clean_log() -> Iterator[None]:
+    """Fails the test when an error or a traceback was logged in this process."""
+    errors: list[LogEvent] = []
+
+    def observe(event: LogEvent) -> None:
+        level = event.get("log_level")
+        if "log_failure" in event or level in (LogLevel.error, LogLevel.critical):
+            errors.append(event)
+
+    observer = cast(ILogObserver, observe)
+    globalLogPublisher.addObserver(observer)
+    yield
+    globalLogPublisher.removeObserver(observer)
+    assert not errors, errors
+
+
+@pytest.fixture
+def start_router(tmp_path: Path, clean_log: None) -> Iterator[RouterMaker]:
+    """Routers of ours, stopped with the test."""
+    maker = RouterMaker(tmp_path)
+    yield maker
+    wait_for(maker.stop())
+
+
+@pytest.fixture
+def router(request: pytest.FixtureRequest) -> Iterator[Router]:
+    """The router that the test's parameter names."""
+    if request.param == "ours":
+        maker = request.getfixturevalue("start_router")
+        yield wait_for(maker.start())[0]
+        return
+    program = request.getfixturevalue("demo")
+    router = Router("demo", program.port(), program.descriptors)
+    yield router
+    router.hang_up()
+
+
+@pytest.fixture
+def tunnels(tmp_path: Path, clean_log: None) -> Iterator[TunnelMaker]:
+    """Our own hosts and clients, stopped with the test."""
+    maker = TunnelMaker(tmp_path)
+    yield maker
+    wait_for(maker.stop())
+
+
+@pytest.fixture
+def scripted_router() -> Iterator[RawServer]:
+    """A router that does what the test says, byte by byte."""
+    server = RawServer()
+    yield server
+    wait_for(server.close())

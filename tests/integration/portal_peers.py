@@ -1,0 +1,436 @@
+"""Portal routers to test: ours, in this process, and the original's demo router."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import os
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import jwt
+import pytest
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator
+
+from relay.settings.model import (
+    DialectSettings,
+    Door,
+    Limits,
+    RouterSettings,
+    TlsFiles,
+    TunnelSettings,
+    TunnelsSettings,
+)
+from relay.settings.secrets import SecretFile
+from relay.vocabulary import Role
+from tests.rawpeer import (
+    DEADLINE_S,
+    Frame,
+    Head,
+    Op,
+    RawPeer,
+    connect,
+    the_reactor,
+    together,
+    until,
+)
+
+SECRET = "compat-vector-secret-0123456789abcdef"
+CONNECTED = Frame(Op.TEXT, b'"Connected"')
+LIFETIME_S = 3600
+END_S = 2.0
+"""How soon the end of one side must reach the other (checks 16 and 17)."""
+
+
+# -- which router a test is for ------------------------------------------------------------------
+
+BOTH = pytest.mark.parametrize("router", ["ours", "demo"], indirect=True)
+OURS = pytest.mark.parametrize("router", ["ours"], indirect=True)
+
+
+def demo_differs(reason: str, *, always: bool = True) -> pytest.MarkDecorator:
+    """The test is for both; demo is known to fail it.
+
+    :param always: False when demo fails it now and then only
+    """
+    mark = pytest.mark.xfail(reason=f"demo: {reason}", strict=always, raises=AssertionError)
+    both = ["ours", pytest.param("demo", marks=mark)]
+    return pytest.mark.parametrize("router", both, indirect=True)
+
+
+# -- tokens --------------------------------------------------------------------------------------
+
+
+def mint(claims: Mapping[str, object], secret: str = SECRET, **options: Any) -> str:
+    """:returns: a token with exactly these claims"""
+    return jwt.encode(dict(claims), secret, **{"algorithm": "HS256", **options})
+
+
+def forge(
+    payload: bytes, header: Mapping[str, object] | None = None, digest: str = "sha256"
+) -> str:
+    """:returns: a rightly signed token of any content, for what no library would encode"""
+    head = json.dumps(header or {"alg": "HS256", "typ": "JWT"}).encode()
+    signed = b".".join(_base64url(part) for part in (head, payload))
+    signature = hmac.digest(SECRET.encode(), signed, digest)
+    return (signed + b"." + _base64url(signature)).decode()
+
+
+def _base64url(data: bytes) -> bytes:
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
+
+
+def bearer(token: str) -> dict[str, str]:
+    """:returns: the header that shows ``token``"""
+    return {"Authorization": f"Bearer {token}"}
+
+
+# -- routers and portals -------------------------------------------------------------------------
+
+
+class Incoming(NamedTuple):
+    """The announcement of a call."""
+
+    client_name: str
+    service_name: str
+    nexus: int
+
+
+@dataclass
+class Circuit:
+    """A call that was accepted."""
+
+    control: RawPeer
+    client: RawPeer
+    host: RawPeer
+
+    def sides(self, first: str) -> tuple[RawPeer, RawPeer]:
+        """:returns: the named side of the two data links, and the other one"""
+        return (self.client, self.host) if first == "client" else (self.host, self.client)
+
+
+class Router:
+    """A router under test.
+
+    :ivar kind: ``ours`` or ``demo``
+    :ivar port: where it listens
+    :ivar descriptors: counts what its process holds open
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        port: int,
+        descriptors: Callable[[], int],
+        tls: IOpenSSLClientConnectionCreator | None = None,
+    ) -> None:
+        self.kind = kind
+        self.port = port
+        self.descriptors = descriptors
+        self.tls = tls
+        self.at_rest = descriptors()
+        self._peers: list[RawPeer] = []
+
+    @property
+    def url(self) -> str:
+        """:returns: what a daemon is given to connect to"""
+        return f"{'wss' if self.tls else 'ws'}://127.0.0.1:{self.port}"
+
+    @property
+    def is_ours(self) -> bool:
+        """:returns: whether it is held to what ours promises beyond the original"""
+        return self.kind == "ours"
+
+    async def dial(self, *, receive_buffer: int | None = None) -> RawPeer:
+        """:returns: a new connection, ended with the test"""
+        peer = await connect(self.port, tls=self.tls, receive_buffer=receive_buffer)
+        self._peers.append(peer)
+        return peer
+
+    async def ask(
+        self,
+        target: str,
+        token: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        method: str = "GET",
+        version: str = "HTTP/1.1",
+    ) -> tuple[RawPeer, Head]:
+        """Ask for a WebSocket. :returns: the connection and the answer, whatever it is"""
+        peer = await self.dial()
+        shown = bearer(token) if token is not None else {}
+        head = await peer.upgrade(
+            target, {**shown, **(headers or {})}, method=method, version=version
+        )
+        if head.status != 101:
+            peer.drop()
+        return peer, head
+
+    async def status(self, target: str, token: str | None = None, **options: Any) -> int:
+        """:returns: the status that answers such a request; the connection is dropped"""
+        peer, head = await self.ask(target, token, **options)
+        peer.drop()
+        return head.status
+
+    def portal(self, portal_id: int | None = None) -> Portal:
+        """:returns: a portal that nobody else uses, or that of a given id"""
+        return Portal(self, secrets.randbits(64) if portal_id is None else portal_id)
+
+    async def works(self) -> None:
+        """Make a circuit on a fresh portal, use it both ways and end it in order."""
+        circuit = await self.portal().circuit()
+        for sender, receiver in (circuit.sides("client"), circuit.sides("host")):
+            sender.send(Op.BINARY, b"still here")
+            assert await receiver.receive() == Frame(Op.BINARY, b"still here")
+        circuit.client.send_close(1000)
+        await together(circuit.client.ending(), circuit.host.ending())
+        circuit.control.drop()
+
+    async def comes_to_rest(self, deadline_s: float = DEADLINE_S) -> None:
+        """Wait until no descriptor is left of what the test did, once its peers have gone."""
+        for peer in self._peers:
+            peer.drop()
+            await peer.gone()
+        await until(
+            lambda: True if self.descriptors() <= self.at_rest else None,
+            lambda: f"rest: {self.descriptors()} descriptors are open, {self.at_rest} were before,",
+            deadline_s,
+        )
+
+    def hang_up(self) -> None:
+        """Reset all connections of the test."""
+        for peer in self._peers:
+            peer.reset()
+
+
+class Portal:
+    """One portal id on a router, and tokens for it."""
+
+    def __init__(self, router: Router, portal_id: int) -> None:
+        self.router = router
+        self.portal_id = portal_id
+        self.host_token = mint(self.claims("host"))
+        self.client_token = mint(self.claims("client"))
+
+    def claims(self, role: str, /, **changes: object) -> dict[str, object]:
+        """:returns: valid claims, changed as told; None removes a claim"""
+        claims: dict[str, object] = {
+            "sub": f"a-{role}",
+            "exp": int(time.time()) + LIFETIME_S,
+            "role": role,
+            "portal_id": self.portal_id,
+            **changes,
+        }
+        return {name: value for name, value in claims.items() if value is not None}
+
+    async def control(self, query: str = "") -> RawPeer:
+        """:returns: a host's control link that stands"""
+        peer, head = await self.router.ask(f"/connect/host_control{query}", self.host_token)
+        assert head.status == 101, head
+        return peer
+
+    async def call(self, service: str = "ssh", token: str | None = None) -> RawPeer:
+        """:returns: a client's link that waits for a host"""
+        target = f"/connect/client/{service}"
+        return await self._insist(target, token or self.client_token, 502)
+
+    async def accept(self, nexus: int | str) -> RawPeer:
+        """:returns: a host's data link"""
+        return await self._insist(f"/connect/host_accept/{nexus}", self.host_token, 404)
+
+    async def _insist(self, target: str, token: str, early: int) -> RawPeer:
+        """Demo registers hosts and calls a moment after their 101, hence again after ``early``."""
+        expiry = time.monotonic() + DEADLINE_S
+        while True:
+            peer, head = await self.router.ask(target, token)
+            if head.status == 101:
+                return peer
+            assert head.status == early, head
+            assert not self.router.is_ours, head
+            assert time.monotonic() < expiry, head
+
+    async def incoming(self, control: RawPeer) -> Incoming:
+        """:returns: the next call announced on ``control``"""
+        frame = await control.receive()
+        assert (frame.opcode, frame.fin) == (Op.TEXT, True), frame
+        return Incoming(**json.loads(frame.payload)["Incoming"])
+
+    async def circuit(self, service: str = "ssh", control: RawPeer | None = None) -> Circuit:
+        """:returns: a call, announced on ``control`` or a new control link, and accepted"""
+        control = control or await self.control()
+        client = await self.call(service)
+        call = await self.incoming(control)
+        host = await self.accept(call.nexus)
+        assert await client.receive() == CONNECTED
+        return Circuit(control, client, host)
+
+
+# -- ours ----------------------------------------------------------------------------------------
+
+
+def own_descriptors() -> int:
+    """:returns: how many files and sockets this process holds open"""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@dataclass
+class OurRouter:
+    """Our router in this process.
+
+    :ivar options: of :class:`RouterSettings`, where the test wants others
+    """
+
+    folder: Path
+    limits: Limits = field(default_factory=Limits)
+    options: dict[str, Any] = field(default_factory=dict)
+    listen: str = "tcp:0:interface=127.0.0.1"
+    service: Any = None
+    stopping: Deferred[None] | None = None
+
+    async def start(self) -> int:
+        """:returns: the port of the first listener"""
+        from relay.router import RouterService
+
+        secret = self.folder / "portal.secret"
+        secret.write_text(SECRET)
+        secret.chmod(0o600)
+        portal = DialectSettings(
+            "portal",
+            (),
+            (),
+            {"secret-file": SecretFile(secret)},
+            self.limits.ping_s,
+            self.limits.dead_s,
+        )
+        settings: dict[str, Any] = {
+            "listen": (self.listen,),
+            "listen_tls": (),
+            "public_url": None,
+            "dialects": (portal,),
+            "state_dir": self.folder,
+            "admin": None,
+            "trusted_proxies": (),
+            "proxy_protocol": False,
+            "log_format": "text",
+            "log_level": "info",
+            "drain_s": 0.0,
+            "limits": self.limits,
+            "tls": None,
+        }
+        self.service = RouterService(RouterSettings(**{**settings, **self.options}), the_reactor())
+        self.service.startService()
+        await self.service.when_ready()
+        return first_port(self.service.addresses)
+
+    def stop(self) -> Deferred[None]:
+        """Stop it, once. :returns: fires when it has ended"""
+        if self.stopping is None:
+            self.stopping = Deferred.fromCoroutine(self._stop())
+        return self.stopping
+
+    async def _stop(self) -> None:
+        await self.service.stopService()
+
+
+def first_port(addresses: Sequence[tuple[str, IAddress]]) -> int:
+    """:returns: the port of the first of several listening addresses"""
+    return cast(IPv4Address, addresses[0][1]).port
+
+
+class RouterMaker:
+    """Starts routers of ours with settings of the test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._stops: list[Callable[[], Deferred[None]]] = []
+        self.routers: list[Router] = []
+
+    async def start(
+        self,
+        limits: Limits | None = None,
+        *,
+        tls: IOpenSSLClientConnectionCreator | None = None,
+        tls_files: TlsFiles | None = None,
+        port: int = 0,
+        **options: Any,
+    ) -> tuple[Router, OurRouter]:
+        """:returns: the router to test, and the handle by which to stop it"""
+        listen = f"tcp:{port}:interface=127.0.0.1"
+        if tls_files is not None:
+            options = {"listen": (), "listen_tls": (listen,), "tls": tls_files, **options}
+        folder = self._folder / secrets.token_hex(4)
+        folder.mkdir()
+        ours = OurRouter(folder, limits or Limits(failed_logins_per_min=0), options, listen)
+        self._stops.append(ours.stop)
+        router = Router("ours", await ours.start(), own_descriptors, tls)
+        self.routers.append(router)
+        return router, ours
+
+    async def stop(self) -> None:
+        """Stop all routers and end all connections to them."""
+        for router in self.routers:
+            router.hang_up()
+        for stop in self._stops:
+            await stop()
+
+
+class TunnelMaker:
+    """Starts our own host or client, with one tunnel each."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._services: list[Any] = []
+
+    async def start(self, role: Role, url: str, token: str, *doors: Door, **options: Any) -> Any:
+        """:returns: the running service, configured and listening"""
+        from relay.host import TunnelsService
+
+        name = f"{role.value}-{len(self._services)}"
+        file = self._folder / f"{name}.token"
+        file.write_text(token)
+        file.chmod(0o600)
+        settings: dict[str, Any] = {
+            "role": role,
+            "name": name,
+            "dialect": "portal",
+            "router": url,
+            "token": SecretFile(file),
+            "doors": doors,
+            "ca_file": None,
+            "tls_name": None,
+            "proxy": None,
+            "reconnect": "yes",
+            "window_bytes": Limits().window_bytes,
+            "ping_s": Limits().ping_s,
+            "dead_s": Limits().dead_s,
+        }
+        tunnel = TunnelSettings(**{**settings, **options})
+        service = TunnelsService(TunnelsSettings(role, (tunnel,), "text", "info"), the_reactor())
+        self._services.append(service)
+        service.startService()
+        await service.when_ready()
+        return service
+
+    async def host(self, url: str, token: str, *doors: Door, **options: Any) -> Any:
+        """:returns: a host whose offer stands"""
+        service = await self.start(Role.HOST, url, token, *doors, **options)
+        await service.when_connected(f"host-{len(self._services) - 1}")
+        return service
+
+    async def client(self, url: str, token: str, service: str, **options: Any) -> int:
+        """:returns: the port where a client's local door stands open"""
+        door = Door(service, "tcp:0:interface=127.0.0.1")
+        started = await self.start(Role.CLIENT, url, token, door, **options)
+        return first_port(started.addresses)
+
+    async def stop(self) -> None:
+        """Stop them all."""
+        for service in self._services:
+            await service.stopService()

@@ -1,0 +1,94 @@
+"""Every example file, and what is said of it.
+
+An invalid one begins with ``# fault: LINE: …`` for each fault that it has, without the file's name.
+``{directory}`` stands for the directory that it is read in.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from relay.errors import ConfigurationError
+from relay.settings import read_router, read_tunnels
+from relay.settings.model import Limits, RouterSettings, TunnelsSettings
+from relay.vocabulary import Role
+from tests.unit.test_settings_keys import PORTAL
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "tests" / "examples"
+NEEDED = ("web.token", "me.token", "portal.secret", "relay.crt", "relay.key", "ca.pem")
+FAULT = "# fault: "
+
+
+def read(file: Path) -> RouterSettings | TunnelsSettings:
+    program = file.name.partition("-")[0].removesuffix(".ini")
+    options = {"config": file.name}
+    if program in ("router", "relay"):
+        return read_router(options, {}, file.parent, PORTAL)
+    return read_tunnels(Role(program), options, {}, file.parent, PORTAL)
+
+
+def copied(file: Path, directory: Path) -> Path:
+    for name in NEEDED:
+        (directory / name).write_text("x" * 40)
+    return Path(shutil.copy(file, directory))
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "valid").iterdir()), ids=lambda file: file.name)
+def test_valid_examples_load(file: Path, tmp_path: Path) -> None:
+    """Nothing is wrong with them."""
+    read(copied(file, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "file", sorted((EXAMPLES / "invalid").iterdir()), ids=lambda file: file.name
+)
+def test_invalid_examples_have_exactly_the_faults_they_announce(file: Path, tmp_path: Path) -> None:
+    """All faults are told at once, each in one line with its place."""
+    expected = []
+    for line in file.read_text().splitlines():
+        if line.startswith(FAULT):
+            text = line.removeprefix(FAULT).replace("{directory}", str(tmp_path))
+            separator = ":" if text[0].isdigit() else ": "
+            named = text.startswith("relay-")
+            expected.append(text if named else f"{file.name}{separator}{text}")
+    with pytest.raises(ConfigurationError) as caught:
+        read(copied(file, tmp_path))
+    assert caught.value.faults == expected
+
+
+@pytest.mark.parametrize("name", ["relay.ini", "host.ini", "client.ini"])
+def test_shipped_samples_load(name: str, tmp_path: Path) -> None:
+    """Whoever copies one has something that works."""
+    settings = read(copied(ROOT / "etc" / name, tmp_path))
+    assert settings.log_level == "info"
+
+
+def test_the_shipped_router_needs_no_files_and_shows_the_defaults() -> None:
+    """A first start in a fresh checkout works, and does what a start without a file does."""
+    shipped = read_router({}, {}, ROOT, PORTAL)
+    assert isinstance(shipped, RouterSettings)
+    assert shipped.limits == Limits()
+    assert shipped.tls is None
+    bare = read_router({}, {}, ROOT / "tests", PORTAL)
+    assert shipped.listen == bare.listen
+    assert shipped.dialects == bare.dialects or len(shipped.dialects) == len(bare.dialects)
+
+
+@pytest.mark.parametrize("name", ["relay.ini", "host.ini", "client.ini"])
+def test_shipped_samples_mention_every_key(name: str) -> None:
+    """They are the reference that people read first."""
+    from relay.settings import LIMIT_KEYS, TLS_KEYS, log_keys, router_keys, tunnel_keys
+
+    text = (ROOT / "etc" / name).read_text()
+    if name == "relay.ini":
+        keys = [*router_keys(), *LIMIT_KEYS, *TLS_KEYS, *PORTAL["portal"].router]
+    else:
+        common = tunnel_keys(Role(name.removesuffix(".ini")))
+        keys = [*(key for key in common if key.name != "secret-file"), *log_keys()]
+    lines = [line.lstrip("# ") for line in text.splitlines()]
+    for key in keys:
+        assert any(line.startswith(f"{key.name} =") for line in lines), key.name
