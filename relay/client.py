@@ -13,7 +13,8 @@ from relay.vocabulary import Role
 __all__ = ["Options", "TunnelsService", "makeService"]
 
 Options = make_options(
-    option_keys(Role.CLIENT, dialect_keys()), "Brings services behind a relay router to local ports."
+    option_keys(Role.CLIENT, dialect_keys()),
+    "Brings services behind a relay router to local ports.",
 )
 
 

@@ -222,7 +222,9 @@ class IRouterFace(Interface):
     def conversation(request: Request, route: Route, grant: Grant) -> IConversation:
         """A new link's conversation."""
 
-    def answer(request: Request, route: Route, grant: Grant, services: IServices) -> Awaitable[Response]:
+    def answer(
+        request: Request, route: Route, grant: Grant, services: IServices
+    ) -> Awaitable[Response]:
         """Answer a plain HTTP request."""
 
     def wire_code(error: RelayError) -> int:

@@ -256,6 +256,8 @@ class RouterService(Service):
             self.log.info("admin at http://{address}{token}", address=shown(address), token=token)
         for line in self._next_steps():
             self.log.info("{line}", line=line)
+        for line in self._warnings():
+            self.log.warn("{line}", line=line)
         self._is_ready = True
         ready, self._ready = self._ready, []
         for waiting in ready:
@@ -287,6 +289,15 @@ class RouterService(Service):
             f"next, mint a token for a host: relay token portal host --id 1234{config} > web.token; "
             f"and one for a client: relay token portal client --id 1234{config} > me.token"
         ]
+
+    def _warnings(self) -> list[str]:
+        secret_warnings = [
+            warning
+            for dialect in self.settings.dialects
+            for source in dialect.values.values()
+            for warning in getattr(source, "warnings", ())
+        ]
+        return secret_warnings + (self._tls.warnings(self._reactor.seconds()) if self._tls else [])
 
     def _could_not_start(self, failure: Any) -> None:  # a Failure of any exception
         error = failure.value

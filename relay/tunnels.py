@@ -27,7 +27,7 @@ from relay.links.outward import Outward
 from relay.metrics import Metrics
 from relay.settings import StdinSecret, read_tunnels
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
-from relay.vocabulary import Reason, Role
+from relay.vocabulary import CLEAN_REASONS, Role
 
 DRAIN_S = 30.0
 
@@ -120,11 +120,6 @@ class TunnelsService(Service):
     def reload(self) -> None:
         """Tokens are read afresh at each connect; nothing else is kept."""
 
-    def outcome(self, name: str) -> tuple[Reason | None, str]:
-        """:returns: how standard input and output ended, and what failed last."""
-        outward = self._outwards[name]
-        return outward.stdio_reason, outward.last_fault
-
     # -- inside ----------------------------------------------------------------------------------
 
     def _start(self) -> None:
@@ -185,14 +180,16 @@ class TunnelsService(Service):
         for waiting in ready:
             waiting.callback(None)
 
-    def _tunnel_over(self, result: None | Failure, name: str) -> None:
+    def _tunnel_over(self, result: Failure | None, name: str) -> None:
         self._running.pop(name, None)
         outward = self._outwards[name]
         outward.no_longer_listening()
+        if outward.stdio_reason is not None and outward.stdio_reason not in CLEAN_REASONS:
+            self._failed = True
         if isinstance(result, Failure) and not result.check(CancelledError):
             self._failed = True
             if isinstance(result.value, RelayError):
-                outward.fault("gave up", result.value)
+                outward.fault(f"gave up on {outward.settings.router}", result.value)
             else:
                 self.log.failure("{name}: the tunnel failed", result, name=name)
         if not self._running and not self._over.called and self.running:

@@ -17,7 +17,7 @@ from enum import IntEnum
 from typing import Any, NamedTuple, TypeVar, cast
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
@@ -104,10 +104,12 @@ def together(*coroutines: Coroutine[Any, Any, T]) -> Deferred[list[T]]:
     """Run all at once. :returns: their results in order, or the first failure"""
     running = [Deferred.fromCoroutine(coroutine) for coroutine in coroutines]
 
-    async def collect() -> list[T]:
-        return [await each for each in running]
+    def fail(failure: Failure) -> Failure:
+        for each in running:
+            each.cancel()
+        return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
 
-    return Deferred.fromCoroutine(collect())
+    return gatherResults(running, consumeErrors=True).addErrback(fail)
 
 
 class Frame(NamedTuple):
@@ -513,10 +515,13 @@ class RawPeer(Protocol):
         """:returns: whether everything that arrived so far was read"""
         return not self._buffer
 
-    async def ending(self, deadline_s: float = DEADLINE_S, *, reply: bool = True) -> Ending:
+    async def ending(
+        self, deadline_s: float = DEADLINE_S, *, reply: bool = True, leave: bool = False
+    ) -> Ending:
         """Read until the connection is over.
 
         :param reply: answer a Close as RFC 6455 asks
+        :param leave: do not wait for the other end to close TCP behind its Close
         :raises Late: when it does not end
         """
         frames: list[Frame] = []
@@ -537,6 +542,8 @@ class RawPeer(Protocol):
             close = frame
             if reply and self.end is None:
                 self.send(Op.CLOSE, frame.payload)
+            if leave:
+                self.drop()
         orderly = self.end is not None and self.end.check(ConnectionDone) is not None
         return Ending(frames, close, bytes(self._buffer), orderly)
 
@@ -545,6 +552,11 @@ class RawPeer(Protocol):
     def pause(self) -> None:
         """Read nothing until :meth:`resume`."""
         self._wire.pauseProducing()
+
+    def shrink(self) -> None:
+        """Make the kernel's buffer for what arrives small, so that a stop is soon felt."""
+        handle = cast(socket.socket, self._wire.getHandle())
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
 
     def resume(self) -> None:
         """Read again."""
@@ -586,16 +598,11 @@ class _PeerFactory(Factory):
 
 
 async def connect(
-    port: int,
-    *,
-    host: str = "127.0.0.1",
-    tls: IOpenSSLClientConnectionCreator | None = None,
-    receive_buffer: int | None = None,
+    port: int, *, host: str = "127.0.0.1", tls: IOpenSSLClientConnectionCreator | None = None
 ) -> RawPeer:
     """Open a connection.
 
     :param tls: how to verify; None: plain TCP
-    :param receive_buffer: size of the kernel's buffer, for peers that stop reading
     """
     reactor = the_reactor()
     endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(reactor, host, port)
@@ -603,9 +610,6 @@ async def connect(
         endpoint = wrapClientTLS(tls, endpoint)
     peer = RawPeer(reactor, masks=True)
     await endpoint.connect(_PeerFactory(lambda: peer))
-    if receive_buffer is not None:
-        handle = cast(socket.socket, cast(_Transport, peer.transport).getHandle())
-        handle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     return peer
 
 

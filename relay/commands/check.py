@@ -147,7 +147,7 @@ def _read_secrets(report: Report, values: Iterable[object]) -> None:
     sources: list[SecretSource] = []
     for value in values:
         waits = isinstance(value, StdinSecret) or (
-            isinstance(value, MadeSecretFile) and not value.path.exists()
+            isinstance(value, MadeSecretFile) and not os.path.exists(value.path)
         )
         if isinstance(value, SECRET_SOURCES) and not waits and value not in sources:
             sources.append(value)

@@ -29,7 +29,10 @@ def find_dialects(enabled: Iterable[str] = ()) -> Mapping[str, IDialect]:
     if missing:
         known = ", ".join(sorted(found))
         raise ConfigurationError(
-            [f"dialect {name} is not installed or failed to import; installed: {known}" for name in missing]
+            [
+                f"dialect {name} is not installed or failed to import; installed: {known}"
+                for name in missing
+            ]
         )
     return found
 

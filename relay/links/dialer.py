@@ -48,6 +48,18 @@ REASONS_BY_STATUS = {
     503: Reason.HOST_ABSENT,
     504: Reason.HOST_SILENT,
 }
+TOKEN_REASONS = (
+    Reason.TOKEN_MISSING,
+    Reason.TOKEN_INVALID,
+    Reason.TOKEN_EXPIRED,
+    Reason.WRONG_ROLE,
+)
+REMEDIES = {
+    Reason.HOST_ABSENT: "start the host, or look at its log",
+    Reason.NO_SUCH_OFFER: "name one of the host's services",
+    Reason.HOST_SILENT: "look at the host's log",
+    Reason.REVOKED: "ask the router's operator",
+}
 PROXY_STATUSES = (401, 403, 429, 502, 503, 504)
 """What a proxy in front of a router may answer by itself."""
 
@@ -70,6 +82,8 @@ class Dialer:
         self._prefix = url.path.rstrip("/")
         self._query = url.query
         self._tls: ClientTls | None = None
+        mint = f'mint one with "relay token {settings.dialect} {settings.role.value}"'
+        self._remedies = dict.fromkeys(TOKEN_REASONS, mint) | REMEDIES
         self.address = settings.router
 
     async def open(
@@ -89,7 +103,7 @@ class Dialer:
         url = f"{scheme}://{host}:{self._port}{self._prefix}{path}{query}"
         factory = ClientLinkFactory(url, headers, self._reactor)
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
-        factory.prepare = _Answer(answer, self._reactor).prepare
+        factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
         try:
             link: ClientLink = await self._endpoint().connect(factory)
         except Exception as error:
@@ -173,9 +187,11 @@ class _Answer:
         self,
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]],
         clock: IReactorTime,
+        remedies: Mapping[Reason, str],
     ) -> None:
         self._answer = answer
         self._clock = clock
+        self._remedies = remedies
 
     def prepare(self, link: ClientLink) -> None:
         link.clock = self._clock
@@ -189,7 +205,7 @@ class _Answer:
 
     def _refused(self, status: int, headers: Mapping[str, str], text: str) -> None:
         if not self._answer.called:
-            self._answer.errback(refusal(status, headers, text))
+            self._answer.errback(refusal(status, headers, text, self._remedies))
 
     def _unanswered(self, reason: Failure) -> None:
         if not self._answer.called:
@@ -201,10 +217,13 @@ def _fire(deferred: Deferred[None]) -> None:
         deferred.callback(None)
 
 
-def refusal(status: int, headers: Mapping[str, str], text: str) -> RelayError:
+def refusal(
+    status: int, headers: Mapping[str, str], text: str, remedies: Mapping[Reason, str]
+) -> RelayError:
     """:returns: what an answer other than 101 means.
 
     :param status: 0 for what was not HTTP/1.1
+    :param remedies: what to try, by reason
     """
     if status == 0 and text[:1] in ("\x15", "\x16"):
         return NotARouter("TLS is spoken there", "use wss:// or https:// in the router's URL")
@@ -222,7 +241,7 @@ def refusal(status: int, headers: Mapping[str, str], text: str) -> RelayError:
             )
         reason = REASONS_BY_STATUS.get(status, Reason.PROTOCOL_ERROR)
         text = text if text and "<" not in text else f"status {status}"
-    return Refused(status, text, reason, retry_after_s=retry_after_s(headers))
+    return Refused(status, text, reason, remedies.get(reason, ""), retry_after_s(headers))
 
 
 def retry_after_s(headers: Mapping[str, str]) -> int | None:

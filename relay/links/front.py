@@ -81,7 +81,9 @@ class Hall:
         self._open: set[ServerLink] = set()
         self._empty: list[Deferred[None]] = []
 
-    def enter(self, admission: Admission, transport: ITransport, peer: str, received: bytes) -> None:
+    def enter(
+        self, admission: Admission, transport: ITransport, peer: str, received: bytes
+    ) -> None:
         """Turn an admitted handshake into a session.
 
         :param received: the request head as it came, and what followed it
@@ -93,7 +95,9 @@ class Hall:
         link.upgrade_headers = conversation.upgrade_headers
         link.limit(
             conversation.frame_bytes,
-            min(conversation.message_bytes, self.limits.message_bytes or conversation.message_bytes),
+            min(
+                conversation.message_bytes, self.limits.message_bytes or conversation.message_bytes
+            ),
             conversation.whole_messages,
         )
         self.links += 1
@@ -132,7 +136,6 @@ class Hall:
         link.makeConnection(transport)
         link.peer = peer
         link.dataReceived(received)
-
 
     def when_empty(self) -> Deferred[None]:
         """:returns: fires when every link's connection is gone, within :data:`EMPTY_S`."""
@@ -243,7 +246,9 @@ class FrontDoor(Protocol):
             self._next_events()
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-                self._refuse(TooLarge(f"the request head is over {self._hall.limits.head_bytes} bytes"))
+                self._refuse(
+                    TooLarge(f"the request head is over {self._hall.limits.head_bytes} bytes")
+                )
             else:
                 self._refuse(BadRequest(self._explain(error)))
 
@@ -361,7 +366,9 @@ class FrontDoor(Protocol):
             return
         self.log.failure("a request could not be handled", failure)
         if not self._closing:
-            self._send(Response(500, b"internal error\n", ((REASON_HEADER, "internal"),)), keep=False)
+            self._send(
+                Response(500, b"internal error\n", ((REASON_HEADER, "internal"),)), keep=False
+            )
 
     # -- answering -------------------------------------------------------------------------------
 

@@ -26,7 +26,16 @@ class Linger:
     :param abort: lets go of it at once
     """
 
-    __slots__ = ("_abort", "_clock", "_left", "_release", "_reply_s", "_stalled_s", "_timer", "_transport")
+    __slots__ = (
+        "_abort",
+        "_clock",
+        "_left",
+        "_release",
+        "_reply_s",
+        "_stalled_s",
+        "_timer",
+        "_transport",
+    )
 
     def __init__(
         self,

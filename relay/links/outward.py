@@ -18,7 +18,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.core.liveness import Entry
 from relay.core.patience import Patience, Repetition
 from relay.core.session import Session, Surroundings
 from relay.core.stream import Circuit, join
@@ -27,14 +26,17 @@ from relay.errors import (
     CannotConnect,
     GoingAway,
     HostSilent,
+    NoSuchOffer,
     NotARouter,
     Refused,
     RelayError,
+    TargetForbidden,
     TargetRefused,
     TlsFailed,
 )
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.links.dialer import Dialer
+from relay.links.stdio import IReactor, StdioStream
 from relay.links.tcp import LocalFactory, LocalStream
 from relay.links.websocket import ClientLink
 from relay.metrics import Metrics
@@ -53,6 +55,14 @@ from relay.vocabulary import (
 
 TARGET_TIMEOUT_S = 8.0
 FINAL_STATUSES = (401, 403)
+FAILED_CALLS: dict[Reason, RelayError] = {
+    Reason.TARGET_REFUSED: TargetRefused(
+        "the host could not connect to its service", "look at the host's log"
+    ),
+    Reason.NO_SUCH_OFFER: NoSuchOffer("the host does not offer that service"),
+    Reason.TARGET_FORBIDDEN: TargetForbidden("the host does not allow that target"),
+}
+"""A host that cannot serve a call accepts it and ends it at once; the user is told as of a refusal."""
 
 
 @implementer(IOutward)
@@ -88,14 +98,15 @@ class Outward:
         self._stopping = False
         self._service: ClientService | None = None
         self._served: list[Deferred[None]] = []
-        self._stdio = False
+        self.stdio: StdioStream | None = None
         self.stdio_reason: Reason | None = None
         self._listening_wanted = -1
         self._doors = 0
         self._listening: Deferred[None] = Deferred()
         self._hurried = False
-        self.last_fault = ""
         self._links = 0
+        self._open_links: set[ClientLink] = set()
+        self._links_gone: Deferred[None] | None = None
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -163,7 +174,9 @@ class Outward:
             if not accepted.called:
                 told = f" (close code {close.code})" if close and close.code else ""
                 accepted.errback(
-                    Refused(close.code or 0 if close else 0, f"the router ended the call{told}", reason)
+                    Refused(
+                        close.code or 0 if close else 0, f"the router ended the call{told}", reason
+                    )
                 )
 
         session.when_closed().addCallback(closed)
@@ -192,7 +205,11 @@ class Outward:
         handle: Callable[[Event], None],
     ) -> Session:
         self._links += 1
-        link.limit(conversation.frame_bytes, conversation.message_bytes, conversation.whole_messages)
+        self._open_links.add(link)
+        link.gone = self._link_gone
+        link.limit(
+            conversation.frame_bytes, conversation.message_bytes, conversation.whole_messages
+        )
         session = Session(
             link,
             conversation,
@@ -229,7 +246,17 @@ class Outward:
 
     async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
         """Accept local connections."""
-        factory = LocalFactory(self._reactor, accepted, self._local_gone)
+        if endpoint.partition(":")[0] == "stdio":
+            try:
+                self.stdio = StdioStream(cast(IReactor, self._reactor), self._stdio_gone)
+            except OSError as error:
+                raise CannotConnect(
+                    f"standard input or output is of no use: {error.strerror}"
+                ) from error
+            self._count_listening()
+            accepted(self.stdio)
+            return "standard input"
+        factory = LocalFactory(self._reactor, accepted, lambda _: None)
         try:
             port = await serverFromString(self._reactor, endpoint).listen(
                 cast(IProtocolFactory, factory)
@@ -239,13 +266,8 @@ class Outward:
                 f"cannot listen at {endpoint}: {_plain(error.socketError)}",
                 "is the port taken by another program?",
             ) from error
-        get_host = getattr(port, "getHost", None)
-        if get_host is None or endpoint.startswith("stdio"):
-            self._stdio = True
-            self._count_listening()
-            return endpoint
         self._ports.append(port)
-        address = get_host()
+        address = port.getHost()
         self.addresses.append((endpoint, address))
         self._count_listening()
         if hasattr(address, "port"):
@@ -268,11 +290,10 @@ class Outward:
         if self._doors >= self._listening_wanted >= 0 and not self._listening.called:
             self._listening.callback(None)
 
-    def _local_gone(self, reason: Reason) -> None:
-        """A local connection is gone; standard input and output were all that was wanted."""
-        if self._stdio:
-            self.stdio_reason = reason
-            self._end_serving()
+    def _stdio_gone(self, reason: Reason) -> None:
+        """Standard input and output were all that was wanted."""
+        self.stdio_reason = reason
+        self._end_serving()
 
     def join(self, caller: IStream, callee: IStream, name: str) -> Deferred[Reason]:
         """Make a circuit of two streams."""
@@ -293,6 +314,8 @@ class Outward:
         up, down = circuit.bytes()
         reason = circuit.reason or Reason.INTERNAL
         self._metrics.circuit_closed(self.settings.dialect, reason, up, down)
+        if reason in FAILED_CALLS:
+            self.fault(f"call for {circuit.name}", FAILED_CALLS[reason])
         self.log.info(
             "{name}: circuit closed: {offer}, {bytes_in} bytes up, {bytes_out} down, "
             "{seconds:.1f} s: {reason}",
@@ -341,12 +364,11 @@ class Outward:
 
     def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
         """Log one line: what failed, why, and what to try."""
-        text = f"{what}: {error.reason.value}: {error.text}"
-        self.last_fault = text
-        if not self._repetition.says(text):
+        text = f"{what} ({error.reason.value}: {error.text})"
+        if self._stopping or not self._repetition.says(text):
             return
         self.log.error(
-            "{name}: {what}: {reason}: {text}{remedy}{next_try}",
+            "{name}: {what} ({reason}: {text}{remedy}){next_try}",
             name=self.settings.name,
             what=what,
             reason=error.reason.value,
@@ -371,10 +393,24 @@ class Outward:
         for running in tuple(self._errands):
             running.cancel()
         self._end_serving()
+        if self._open_links and not self._hurried:
+            # What was sent last, and our Close, still have to get out.
+            self._links_gone = Deferred()
+            await self._links_gone
 
     def hurry(self) -> None:
-        """Stop waiting for circuits to end."""
+        """Stop waiting for circuits to end, and for what was sent last to get out."""
         self._hurried = True
+        self._no_more_links()
+
+    def _link_gone(self, link: ClientLink) -> None:
+        self._open_links.discard(link)
+        if not self._open_links:
+            self._no_more_links()
+
+    def _no_more_links(self) -> None:
+        if self._links_gone is not None and not self._links_gone.called:
+            self._links_gone.callback(None)
 
     async def _drained(self, drain_s: float) -> None:
         waited_s = 0.0
@@ -436,9 +472,7 @@ class _Standing(Protocol):
 class Keeper:
     """An errand as an endpoint for ClientService, with the waits of DESIGN 4 as its retry policy."""
 
-    def __init__(
-        self, outward: Outward, errand: Callable[[], Awaitable[ITunnelSession]]
-    ) -> None:
+    def __init__(self, outward: Outward, errand: Callable[[], Awaitable[ITunnelSession]]) -> None:
         self.final: Deferred[None] = Deferred()
         self._outward = outward
         self._errand = errand
@@ -479,7 +513,6 @@ class Keeper:
             refused_us and not self._stood_ever and settings.reconnect != "always"
         )
         if final:
-            self._outward.fault(what, error)
             self._give_up(error)
             return
         if isinstance(error, Refused | NotARouter | TlsFailed | AuthError):

@@ -168,7 +168,9 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
     def _onMessageFrameBegin(self, length: int) -> None:
         self._message_bytes += length
         if self.max_frame_bytes and length > self.max_frame_bytes:
-            self._fail(MESSAGE_TOO_BIG, f"a frame of {length} bytes, {self.max_frame_bytes} are allowed")
+            self._fail(
+                MESSAGE_TOO_BIG, f"a frame of {length} bytes, {self.max_frame_bytes} are allowed"
+            )
         elif self.max_message_bytes and self._message_bytes > self.max_message_bytes:
             self._fail(
                 MESSAGE_TOO_BIG,
@@ -357,7 +359,9 @@ def _quieten(factory: Any) -> None:  # autobahn has no types
 def _share_options(factory: Any, protocol: type) -> None:  # autobahn has no types
     """Put the options on the class: autobahn would copy thirty of them into every connection."""
     for name in protocol.CONFIG_ATTRS:  # type: ignore[attr-defined]  # autobahn has no types
-        setattr(protocol, name, getattr(factory, name))
+        value = getattr(factory, name)
+        # a function must not become a method
+        setattr(protocol, name, staticmethod(value) if callable(value) else value)
 
 
 class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc]  # autobahn has no types

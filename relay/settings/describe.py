@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
@@ -95,7 +96,7 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     yield f"keeps its state in {settings.state_dir}"
     for dialect in settings.dialects:
         for name, value in dialect.values.items():
-            if isinstance(value, MadeSecretFile) and not value.path.exists():
+            if isinstance(value, MadeSecretFile) and not os.path.exists(value.path):
                 yield f"makes the {name} of {dialect.name} on the first start: {value.path}"
     changed = changed_limits(settings.limits)
     listed = ", ".join(f"{name} {value}" for name, value in changed.items())

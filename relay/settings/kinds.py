@@ -21,6 +21,7 @@ _BOOLEANS = {
     **dict.fromkeys(("no", "false", "off", "0"), False),
 }
 _DOOR = re.compile(r"([A-Za-z0-9_-]+)\s*=\s*(.*)", re.DOTALL)
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 STDIN_WORD = "-"
 
 
@@ -82,6 +83,8 @@ class Kinds:
     def _secret(self, piece: Piece) -> SecretSource:
         if piece.text == STDIN_WORD:
             return self._stdin
+        if _TOKEN.fullmatch(piece.text):
+            raise Wrong("is a token itself; write it into a file and name that")
         path = self._path(piece)
         if os.path.isdir(path):
             raise Wrong(f"{path} is a directory; name the file in it")

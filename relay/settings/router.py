@@ -87,6 +87,7 @@ class _Router:
         self._places: dict[str, str] = {}
 
     def read(self) -> RouterSettings:
+        """:returns: the settings; incomplete when there are faults."""
         self._check_sections()
         self._check_options()
         values = self._sources.read(

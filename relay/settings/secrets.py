@@ -105,9 +105,9 @@ class MadeSecretFile(SecretFile):
         :returns: whether it was made
         :raises ConfigurationError: when it cannot be made
         """
-        if self.path.exists():
-            return False
         try:
+            if self.path.exists():
+                return False
             for parent in reversed(self.path.parents):
                 if not parent.exists():
                     parent.mkdir(mode=0o700, exist_ok=True)

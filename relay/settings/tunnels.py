@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from relay.settings.example import too_little
-from relay.settings.faults import Faults, Wrong, listed, nearest, not_installed, quoted
+from relay.settings.faults import listed, nearest, not_installed
 from relay.settings.ini import Ini, Section, find_config, read_ini
 from relay.settings.keys import (
     DEFAULT_DIALECT,
@@ -19,17 +16,21 @@ from relay.settings.keys import (
     option_keys,
     tunnel_keys,
 )
-from relay.settings.model import Door, Limits, TunnelSettings, TunnelsSettings
-from relay.settings.rules import check_liveness
+from relay.settings.model import TunnelSettings, TunnelsSettings
 from relay.settings.schema import Key
-from relay.settings.urls import check_proxy, masked, proxy_variable
+from relay.settings.tunnel import CREDENTIAL_KEYS, Tunnel
 from relay.settings.values import Options, Reading, Sources, Values
 from relay.vocabulary import Role
 
-CREDENTIAL_KEYS = ("token-file", "secret-file")
-"""Two words for one thing; dialects differ in which one their users know."""
-_SERVICE = re.compile(r"[A-Za-z0-9_-]+")
-_SECRET_REMEDY = 'make one with "relay token", or name another file'
+_SECRET_REMEDY = (
+    'make one with "relay token portal {role} --id 1234", or name another file: for instance '
+    "twistd -n relay-{role} --dialect portal --router wss://relay.example.org "
+    "--token-file web.token --service web {door}"
+)
+_EXAMPLE_DOORS = {
+    Role.HOST: "--forward tcp:127.0.0.1:8080",
+    Role.CLIENT: "--listen tcp:8000:interface=127.0.0.1",
+}
 
 
 def examine_tunnels(
@@ -38,20 +39,24 @@ def examine_tunnels(
     environ: Mapping[str, str],
     directory: Path,
     dialects: Mapping[str, DialectKeys],
+    section: str | None = None,
 ) -> Reading[TunnelsSettings]:
     """Read hosts' or clients' settings, and say where each value came from.
 
     :param options: texts by option name without dashes, ``config`` among them
     :param directory: the working directory
     :param dialects: the installed dialects
+    :param section: the name of the one section that is wanted; None: all of them
     :raises ConfigurationError: with every fault
     """
-    sources = Sources.of(options, environ, directory, _SECRET_REMEDY)
+    remedy = _SECRET_REMEDY.format(role=role.value, door=_EXAMPLE_DOORS[role])
+    sources = Sources.of(options, environ, directory, remedy)
     config = find_config(sources.options, environ, directory, f"{role.value}.ini")
     ini = None if config is None else read_ini(*config, sources.faults)
     if ini is None:
         sources.faults.raise_any()
-    settings = _Tunnels(role, sources, ini, dialects).read()
+    tunnels = _Tunnels(role, sources, ini, dialects)
+    settings = tunnels.read() if section is None else tunnels.read_one(section)
     sources.faults.raise_any()
     return sources.reading(settings)
 
@@ -62,9 +67,10 @@ def read_tunnels(
     environ: Mapping[str, str],
     directory: Path,
     dialects: Mapping[str, DialectKeys],
+    section: str | None = None,
 ) -> TunnelsSettings:
     """:func:`examine_tunnels` without the explanations. :raises ConfigurationError: likewise."""
-    return examine_tunnels(role, options, environ, directory, dialects).settings
+    return examine_tunnels(role, options, environ, directory, dialects, section).settings
 
 
 class _Tunnels:
@@ -78,6 +84,7 @@ class _Tunnels:
         self._faults = sources.faults
         self._ini = ini
         self._dialects = dialects
+        self._override = False
         self._doors = "forward" if role is Role.HOST else "listen"
         self._sections = [
             section
@@ -86,6 +93,7 @@ class _Tunnels:
         ]
 
     def read(self) -> TunnelsSettings:
+        """:returns: the settings of all sections, or of the tunnel that the options make."""
         self._check_sections()
         section = self._ini.sections.get(self._role.value) if self._ini else None
         general = self._sources.read(self._role.value, section, log_keys(), take_options=True)
@@ -97,8 +105,22 @@ class _Tunnels:
             config_file=None if self._ini is None else self._ini.path,
         )
 
+    def read_one(self, name: str) -> TunnelsSettings:
+        """:returns: the settings of one section, which the options override."""
+        names = [section.name.partition(":")[2].strip() for section in self._sections]
+        if name not in names:
+            where = self._ini.shown if self._ini else f"relay-{self._role.value}"
+            self._faults.add(
+                where, f"has no section [{self._role.value}:{name}]{nearest(name, names)}"
+            )
+            self._faults.raise_any()
+        self._sections = [self._sections[names.index(name)]]
+        self._override = True
+        return self.read()
+
     def _read_tunnels(self) -> list[TunnelSettings | None]:
         own = self._doors in self._sources.options
+        own = own and not self._override
         if not self._sections or (own and (len(self._sections) > 1 or self._options_suffice())):
             return [self._read_tunnel(None, take_options=True)]
         if len(self._sections) == 1:
@@ -165,7 +187,7 @@ class _Tunnels:
         )
         if self._lacks(values, keys, section):
             return None
-        return _Tunnel(self._role, self._sources, values, label, section).settings(
+        return Tunnel(self._role, self._sources, values, label, section).settings(
             dialect, self._doors, own
         )
 
@@ -175,8 +197,10 @@ class _Tunnels:
         for name in self._sources.options:
             if name in known:
                 continue
-            text = f"dialect {dialect} has no such key" if name in others else "unknown option"
-            self._faults.add(f"option --{name}", f"{text}{nearest(name, known)}")
+            text = f"unknown option{nearest(name, known)}"
+            if name in others:
+                text = f"dialect {dialect} has no such key"
+            self._faults.add(f"option --{name}", text)
 
     def _lacks(self, values: Values, keys: Sequence[Key], section: Section | None) -> bool:
         credential = any(map(values.said, CREDENTIAL_KEYS))
@@ -192,92 +216,3 @@ class _Tunnels:
             program, text = too_little(self._role, self._sources, self._ini, missing, keys)
             self._faults.add(program, text)
         return bool(missing)
-
-
-class _Tunnel:
-    """Makes one tunnel's settings of its section's values."""
-
-    def __init__(
-        self, role: Role, sources: Sources, values: Values, label: str, section: Section | None
-    ) -> None:
-        self._role = role
-        self._sources = sources
-        self._faults: Faults = sources.faults
-        self._values = values
-        self._label = label
-        self._section = section
-        self._place = section.place.where if section else f"relay-{role.value}"
-
-    def settings(self, dialect: str, doors_key: str, own: Sequence[Key]) -> TunnelSettings:
-        values = self._values
-        limits = Limits()
-        doors = self._doors(doors_key)
-        ca_file = values.path("ca-file")
-        if ca_file is not None and not os.path.isfile(ca_file):
-            self._faults.add(self._where("ca-file"), f"{ca_file} does not exist or is no file")
-        window_bytes = values.count("window-bytes")
-        if window_bytes == 0:
-            self._faults.add(self._where("window-bytes"), "must be greater than 0")
-        ping_s, dead_s = values.number("ping-s"), values.number("dead-s")
-        ping_s = limits.ping_s if ping_s is None else ping_s
-        dead_s = limits.dead_s if dead_s is None else dead_s
-        where = values.where("dead-s", values.where("ping-s", self._place))
-        check_liveness(ping_s, dead_s, where, self._faults)
-        router = values.text("router") or ""
-        name = self._section.name.partition(":")[2].strip() if self._section else ""
-        return TunnelSettings(
-            role=self._role,
-            name=name or (doors[0].service if doors else values.text("service")) or dialect,
-            dialect=dialect,
-            router=router,
-            token=values.secret(CREDENTIAL_KEYS[0]) or values.secret(CREDENTIAL_KEYS[1]),
-            doors=doors,
-            ca_file=ca_file,
-            tls_name=values.text("tls-name"),
-            proxy=self._proxy(router),
-            reconnect=values.text("reconnect") or "yes",
-            window_bytes=window_bytes or limits.window_bytes,
-            ping_s=ping_s,
-            dead_s=dead_s,
-            values=values.named(key.name for key in own),
-        )
-
-    def _where(self, key: str) -> str:
-        return self._values.where(key, self._place)
-
-    def _doors(self, key: str) -> tuple[Door, ...]:
-        service = self._values.text("service") or ""
-        if not _SERVICE.fullmatch(service):
-            self._faults.add(
-                self._where("service"), f"{quoted(service)} has other characters than A-Za-z0-9_-"
-            )
-        doors = tuple(
-            door if door.service else replace(door, service=service)
-            for door in self._values.doors(key)
-        )
-        if self._role is Role.HOST:
-            services = [door.service for door in doors]
-            for twice in sorted({name for name in services if services.count(name) > 1}):
-                self._faults.add(
-                    self._where(key),
-                    f"service {quoted(twice)} is forwarded to two endpoints; "
-                    "give each its own name: SERVICE=ENDPOINT",
-                )
-        return doors
-
-    def _proxy(self, router: str) -> str | None:
-        where, text = self._where("proxy"), self._values.text("proxy")
-        if text is None:
-            variable = proxy_variable(router, self._sources.environ) if router else None
-            if variable is None:
-                return None
-            where = f"environment {variable}"
-            text = self._sources.environ[variable].strip()
-            # As with other programs, a proxy in the environment needs no scheme.
-            text = text if "://" in text else f"http://{text}"
-            self._sources.note(self._label, "proxy", masked(text), where)
-        try:
-            return check_proxy(text)
-        except Wrong as wrong:
-            self._faults.add(where, str(wrong))
-            return None

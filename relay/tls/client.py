@@ -12,7 +12,6 @@ from typing import cast
 
 from OpenSSL import SSL, crypto
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import NoProtocol
 from twisted.internet.interfaces import (
     IAddress,
@@ -125,23 +124,6 @@ class TlsEndpoint:
                 "check host and port; use ws:// if the router has no TLS",
             )
         )
-
-
-def client_endpoint(
-    reactor: IReactorTime,
-    host: str,
-    port: int,
-    ca_file: Path | None = None,
-    tls_name: str | None = None,
-) -> TlsEndpoint:
-    """A TLS connection straight to ``host``, which the certificate must name unless told otherwise.
-
-    :param tls_name: whom the certificate must name instead
-    :raises ConfigurationError: for a ``ca_file`` or name that is unusable
-    """
-    return TlsEndpoint(
-        reactor, HostnameEndpoint(reactor, host, port), ClientTls(ca_file), tls_name or host
-    )
 
 
 @implementer(IOpenSSLClientConnectionCreator)

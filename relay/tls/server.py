@@ -8,16 +8,9 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IOpenSSLServerConnectionCreator,
-    IProtocolFactory,
-    IReactorTime,
-    IStreamServerEndpoint,
-)
+from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.ssl import CertificateOptions, TLSVersion
-from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from relay.errors import ConfigurationError
@@ -29,7 +22,7 @@ EXPIRY_WARNING_S = 14 * 24 * 3600
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
-    """A listener's certificate and key, TLS 1.2 and later.
+    """A listener's certificate and key, TLS 1.2 and later; given to ``TLSMemoryBIOFactory``.
 
     :param certificate: PEM, the server's own certificate first, then those between it and the root
     :param key: PEM, without a passphrase
@@ -109,19 +102,3 @@ class ServerTls:
             raise ConfigurationError(
                 [f"{where}: OpenSSL will not serve it: {openssl_reasons(error) or error}"]
             ) from None
-
-
-@implementer(IStreamServerEndpoint)
-class TlsServerEndpoint:
-    """Listens through another endpoint and speaks TLS on what it accepts."""
-
-    def __init__(self, reactor: IReactorTime, inner: IStreamServerEndpoint, tls: ServerTls) -> None:
-        self._reactor = reactor
-        self._inner = inner
-        self._tls = tls
-
-    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """:raises: whatever the inner endpoint raises."""
-        return self._inner.listen(
-            TLSMemoryBIOFactory(self._tls, False, protocolFactory, self._reactor)
-        )

@@ -15,10 +15,14 @@ from typing import Any, NamedTuple, cast
 
 import jwt
 import pytest
+import trustme
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator
+from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
+from relay.daemon import IReactor
+from relay.router import RouterService
 from relay.settings.model import (
     DialectSettings,
     Door,
@@ -148,9 +152,9 @@ class Router:
         """:returns: whether it is held to what ours promises beyond the original"""
         return self.kind == "ours"
 
-    async def dial(self, *, receive_buffer: int | None = None) -> RawPeer:
+    async def dial(self) -> RawPeer:
         """:returns: a new connection, ended with the test"""
-        peer = await connect(self.port, tls=self.tls, receive_buffer=receive_buffer)
+        peer = await connect(self.port, tls=self.tls)
         self._peers.append(peer)
         return peer
 
@@ -296,8 +300,6 @@ class OurRouter:
 
     async def start(self) -> int:
         """:returns: the port of the first listener"""
-        from relay.router import RouterService
-
         secret = self.folder / "portal.secret"
         secret.write_text(SECRET)
         secret.chmod(0o600)
@@ -324,7 +326,8 @@ class OurRouter:
             "limits": self.limits,
             "tls": None,
         }
-        self.service = RouterService(RouterSettings(**{**settings, **self.options}), the_reactor())
+        reactor = cast(IReactor, the_reactor())
+        self.service = RouterService(RouterSettings(**{**settings, **self.options}), reactor)
         self.service.startService()
         await self.service.when_ready()
         return first_port(self.service.addresses)
@@ -344,6 +347,17 @@ def first_port(addresses: Sequence[tuple[str, IAddress]]) -> int:
     return cast(IPv4Address, addresses[0][1]).port
 
 
+def tls_of(authority: trustme.CA, folder: Path) -> tuple[IOpenSSLClientConnectionCreator, TlsFiles]:
+    """:returns: how clients verify, and the files of a router at 127.0.0.1"""
+    issued = authority.issue_cert("127.0.0.1")
+    chain, key = folder / "router.crt", folder / "router.key"
+    chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    key.chmod(0o600)
+    root = Certificate.loadPEM(authority.cert_pem.bytes())
+    return optionsForClientTLS("127.0.0.1", trustRootFromCertificates([root])), TlsFiles(chain, key)
+
+
 class RouterMaker:
     """Starts routers of ours with settings of the test's own."""
 
@@ -356,17 +370,20 @@ class RouterMaker:
         self,
         limits: Limits | None = None,
         *,
-        tls: IOpenSSLClientConnectionCreator | None = None,
-        tls_files: TlsFiles | None = None,
+        authority: trustme.CA | None = None,
         port: int = 0,
         **options: Any,
     ) -> tuple[Router, OurRouter]:
-        """:returns: the router to test, and the handle by which to stop it"""
+        """:param authority: issues a certificate for a TLS listener; None: it is plain
+        :returns: the router to test, and the handle by which to stop it
+        """
         listen = f"tcp:{port}:interface=127.0.0.1"
-        if tls_files is not None:
-            options = {"listen": (), "listen_tls": (listen,), "tls": tls_files, **options}
         folder = self._folder / secrets.token_hex(4)
         folder.mkdir()
+        tls = None
+        if authority is not None:
+            tls, files = tls_of(authority, folder)
+            options = {"listen": (), "listen_tls": (listen,), "tls": files, **options}
         ours = OurRouter(folder, limits or Limits(failed_logins_per_min=0), options, listen)
         self._stops.append(ours.stop)
         router = Router("ours", await ours.start(), own_descriptors, tls)
@@ -411,8 +428,9 @@ class TunnelMaker:
             "ping_s": Limits().ping_s,
             "dead_s": Limits().dead_s,
         }
+        reactor = cast(IReactor, the_reactor())
         tunnel = TunnelSettings(**{**settings, **options})
-        service = TunnelsService(TunnelsSettings(role, (tunnel,), "text", "info"), the_reactor())
+        service = TunnelsService(TunnelsSettings(role, (tunnel,), "text", "info"), reactor)
         self._services.append(service)
         service.startService()
         await service.when_ready()
@@ -433,4 +451,6 @@ class TunnelMaker:
     async def stop(self) -> None:
         """Stop them all."""
         for service in self._services:
-            await service.stopService()
+            stopped = service.stopService()
+            service.hurry()
+            await stopped

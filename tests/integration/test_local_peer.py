@@ -52,7 +52,7 @@ def ask(ours: socket.socket) -> bool | None:
 
 @pytest.mark.parametrize("kind", PAIRS)
 def test_shut_down_or_closed(kind: str) -> None:
-    """A peer that stopped sending still listens; one that closed does not; an open one is neither."""
+    """A peer that stopped sending still listens, one that closed does not."""
     with pair(kind) as (ours, theirs):
         assert ask(ours) is None
         theirs.shutdown(socket.SHUT_WR)

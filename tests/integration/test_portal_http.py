@@ -1,4 +1,4 @@
-"""What the portal router answers over HTTP: the statuses of portal.md §4, in demo's order of checks."""
+"""What the portal router answers over HTTP: portal.md §4, with demo's statuses and order."""
 
 from __future__ import annotations
 

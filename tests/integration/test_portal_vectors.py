@@ -83,7 +83,7 @@ def test_vectors_of_the_peer_itself() -> None:
 @pytest.mark.parametrize("vector", list(EXPECTED))
 @pytest_twisted.ensureDeferred
 async def test_token_vectors(router: Router, vector: str) -> None:
-    """Each token is taken or refused as specified; where the originals differ, ours may do either."""
+    """Each token is taken or refused as specified; where the originals differ, either will do."""
     token, demo, edge = EXPECTED[vector]
     status = await router.status("/connect/host_control", token)
     assert status in ({demo, edge} if router.is_ours else {demo})

@@ -45,7 +45,10 @@ class PortalDialect:
 
     name: str = "portal"
     router_keys: Sequence[Key] = (SECRET,)
-    tunnel_keys: ClassVar[Mapping[Role, Sequence[Key]]] = {Role.HOST: (TOKEN,), Role.CLIENT: (TOKEN,)}
+    tunnel_keys: ClassVar[Mapping[Role, Sequence[Key]]] = {
+        Role.HOST: (TOKEN,),
+        Role.CLIENT: (TOKEN,),
+    }
 
     def router_face(self, settings: DialectSettings, url: str) -> PortalFace:
         """:raises ConfigurationError: when the secret cannot be read."""

@@ -11,7 +11,14 @@ from collections.abc import Mapping
 
 from zope.interface import implementer
 
-from relay.dialects.portal.wire import CONNECTED, FINISH, Connected, Incoming, encode_incoming, parse_control
+from relay.dialects.portal.wire import (
+    CONNECTED,
+    FINISH,
+    Connected,
+    Incoming,
+    encode_incoming,
+    parse_control,
+)
 from relay.dialects.portal.wire import Finish as FinishMessage
 from relay.errors import ProtocolError, RelayError, UnsupportedData
 from relay.interfaces import IConversation, Opening

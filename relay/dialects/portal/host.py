@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from relay.dialects.portal.data import EndpointControl, EndpointLink
-from relay.wire.tokens import peek_claims
 from relay.dialects.portal.wire import (
     ACCEPT,
     CONTROL,
@@ -19,15 +18,16 @@ from relay.dialects.portal.wire import (
 )
 from relay.errors import (
     ConfigurationError,
+    NoSuchOffer,
     Refused,
     RelayError,
-    TargetRefused,
     TokenInvalid,
     TokenMissing,
 )
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Call, Event, OfferName, Role
+from relay.wire.tokens import peek_claims
 
 RETRY_ACCEPT_S = (0.05, 0.1, 0.15, 0.2)
 """The original stores a call only after it has announced it, so a fast accept meets a 404 at first."""
@@ -93,7 +93,7 @@ class _PortalHost:
     async def _connect(self, call: Call) -> IStream:
         endpoint = self._targets.get(call.service)
         if endpoint is None:
-            raise TargetRefused(f"the service {call.service[:100]!r} is not offered here")
+            raise NoSuchOffer(f"the service {call.service[:100]!r} is not offered here")
         return await self._outward.connect(endpoint)
 
     async def _accept(self, call: Call) -> ITunnelSession:

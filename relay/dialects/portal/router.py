@@ -8,6 +8,7 @@ from urllib.parse import parse_qs
 from zope.interface import implementer
 
 from relay.dialects.portal.data import POLICY, AccepterLink, CallerLink, ControlLink
+from relay.dialects.portal.tokens import credential as jwt_credential
 from relay.dialects.portal.tokens import read_claims
 from relay.dialects.portal.wire import (
     ACCEPT,
@@ -44,7 +45,6 @@ from relay.vocabulary import (
     Credential,
     FramePolicy,
     Grant,
-    Jwt,
     Missing,
     Offer,
     OfferName,
@@ -52,9 +52,6 @@ from relay.vocabulary import (
     Response,
     Role,
 )
-
-LEEWAY_S = 60
-"""A token is good for so long after its ``exp``, as in the original."""
 
 MAX_SERVICES = 256
 MAX_QUERY_FIELDS = 16
@@ -77,7 +74,7 @@ STATUSES: tuple[tuple[type[RelayError], int], ...] = (
 def make_face(settings: DialectSettings) -> PortalFace:
     """:raises ConfigurationError: when the secret cannot be read."""
     source = cast(SecretSource, settings.values["secret-file"])
-    return PortalFace(source.read().reveal().encode("utf-8"))
+    return PortalFace(source.read().reveal().encode("utf-8", "surrogateescape"))
 
 
 @implementer(IRouterFace)
@@ -108,7 +105,7 @@ class PortalFace:
         scheme, _, token = (request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip(" "):
             return Missing()
-        return Jwt(token.strip(" "), self._keys, ("HS256",), LEEWAY_S, check_nbf=False)
+        return jwt_credential(token.strip(" "), self._keys)
 
     def grant(self, claims: Claims, request: Request, route: Route) -> Grant:
         """:raises TokenInvalid: for mistyped claims

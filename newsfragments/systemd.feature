@@ -1,0 +1,1 @@
+Units for systemd with socket activation, watchdog, credentials and a sandbox.

@@ -1,0 +1,1 @@
+Hosts and clients verify the chain and the name of every router certificate. A failed handshake is explained in one sentence: expired, unknown issuer, wrong name, no TLS at that port. ``ca-file`` adds to the trusted roots of the system.

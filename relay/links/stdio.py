@@ -1,0 +1,407 @@
+"""Standard input and output as one stream, whatever they are: pipes, sockets, terminals or files.
+
+The two descriptors are inherited, and others hold them too: the shell, or ssh. So their blocking mode
+is left alone: pipes and terminals are opened once more, sockets are told with each call. Where neither
+is allowed it is changed and, at the end, put back.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import stat
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from typing import Protocol
+
+from twisted.internet.interfaces import (
+    IReactorFDSet,
+    IReactorTime,
+    IReadDescriptor,
+    IWriteDescriptor,
+)
+from twisted.python.failure import Failure
+from typing_extensions import override
+from zope.interface import implementer
+
+from relay.core.stream import Stream
+from relay.interfaces import IStream
+from relay.vocabulary import Carries, Close, Data, Reason
+
+STDIO_CARRIES = Carries(half_close=True)
+READ_BYTES = 256 * 1024
+QUEUE_BYTES = 256 * 1024
+"""With more than this waiting for the reader of our output, the other side is to wait too."""
+
+PIPE_BYTES = 1024 * 1024
+"""What a pipe is asked to hold, where the system allows; 64 KiB is usual."""
+
+WRITE_CHUNKS = 64
+LAST_READ_BYTES = 1024 * 1024
+"""How much input that was written before a signal came still goes out."""
+
+
+class IReactor(IReactorTime, IReactorFDSet):
+    """What standard input and output need of the reactor."""
+
+
+class _Channel(Protocol):
+    """One direction of one descriptor, never waiting."""
+
+    fd: int
+
+    def read(self, size: int) -> bytes: ...
+
+    def write(self, chunks: list[bytes | memoryview]) -> int: ...
+
+    def finish(self) -> None:
+        """Let the reader of this output see its end."""
+
+    def close(self) -> None:
+        """Give the descriptor back as it was."""
+
+
+class _File:
+    """A pipe, terminal or file.
+
+    :param access: ``os.O_RDONLY`` or ``os.O_WRONLY``
+    """
+
+    def __init__(self, fd: int, access: int) -> None:
+        self._inherited = self.fd = fd
+        self._was_blocking = False
+        mode = os.fstat(fd).st_mode
+        # A file opened once more would begin anew; it never makes anybody wait.
+        if stat.S_ISFIFO(mode) or os.isatty(fd):
+            self._open_again(access)
+        if stat.S_ISFIFO(mode):
+            _widen(fd)
+
+    def _open_again(self, access: int) -> None:
+        try:
+            self.fd = os.open(
+                f"/proc/self/fd/{self._inherited}", access | os.O_NONBLOCK | os.O_NOCTTY
+            )
+        except OSError:
+            self._was_blocking = os.get_blocking(self._inherited)
+            os.set_blocking(self._inherited, False)
+
+    def read(self, size: int) -> bytes:
+        return os.read(self.fd, size)
+
+    def write(self, chunks: list[bytes | memoryview]) -> int:
+        return os.writev(self.fd, chunks)
+
+    def finish(self) -> None:
+        self.close()
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, self._inherited)
+        os.close(null)
+
+    def close(self) -> None:
+        if self.fd != self._inherited:
+            os.close(self.fd)
+            self.fd = self._inherited
+        elif self._was_blocking:
+            os.set_blocking(self._inherited, True)
+            self._was_blocking = False
+
+
+class _Socket:
+    """A connected socket."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=os.dup(fd))
+        self.fd = self._socket.fileno()
+
+    def read(self, size: int) -> bytes:
+        return self._socket.recv(size, socket.MSG_DONTWAIT)
+
+    def write(self, chunks: list[bytes | memoryview]) -> int:
+        return self._socket.sendmsg(chunks, (), socket.MSG_DONTWAIT)
+
+    def finish(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return  # the peer is gone already
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _channel(fd: int, access: int) -> _Channel:
+    return _Socket(fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else _File(fd, access)
+
+
+def _widen(fd: int) -> None:
+    try:
+        import fcntl
+
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    except (ImportError, AttributeError, OSError):
+        return
+
+
+class StdioStream(Stream):
+    """Standard input and output; nothing is read before there is a partner.
+
+    :param gone: called with the reason, once all output was taken or cannot be
+    :param stdin: descriptor; likewise ``stdout``
+    :ivar fault: why output could not be written, or input not be read
+    :raises OSError: when one of the descriptors is closed
+    """
+
+    def __init__(
+        self,
+        reactor: IReactor,
+        gone: Callable[[Reason], None],
+        stdin: int = 0,
+        stdout: int = 1,
+    ) -> None:
+        super().__init__(STDIO_CARRIES, "stdio")
+        self.fault: OSError | None = None
+        self._reactor = reactor
+        self._gone = gone
+        self._input = _Input(self, _channel(stdin, os.O_RDONLY))
+        self._output = _Output(self, _channel(stdout, os.O_WRONLY))
+        self._queue: deque[bytes | memoryview] = deque()
+        self._queued_bytes = 0
+        self._holding = False
+        self._paused = False
+        self._input_ended = False
+        self._finishing = False
+        self._reason: Reason | None = None
+        self._closed = False
+
+    # -- IStream ---------------------------------------------------------------------------------
+
+    @override
+    def attach(self, partner: IStream) -> None:
+        """Begin to read."""
+        super().attach(partner)
+        self.resume()
+
+    @override
+    def send(self, data: Data) -> None:
+        """A chunk for standard output."""
+        chunk: bytes | memoryview = data.payload
+        if self._reason is not None or self._closed or self.fault is not None or not chunk:
+            return
+        if not self._queue:
+            written = self._write([chunk])
+            if written == len(chunk) or self.fault is not None:
+                return
+            chunk = memoryview(chunk)[written:]
+            self._reactor.addWriter(self._output)
+        self._queue.append(chunk)
+        self._queued_bytes += len(chunk)
+        if self._queued_bytes > QUEUE_BYTES and not self._holding and self.partner is not None:
+            self._holding = True
+            self.partner.pause()
+
+    @override
+    def finish(self) -> None:
+        """End the output, behind all that was sent."""
+        self._finishing = True
+        self._check_drained()
+
+    @override
+    def reset(self, reason: Reason, close: Close | None) -> None:
+        """End: what was sent still goes out, however long its reader takes."""
+        if self._reason is None:
+            self._reason = reason
+            self.pause()
+            self._check_drained()
+
+    @override
+    def pause(self) -> None:
+        """Read no more input."""
+        self._paused = True
+        self._reactor.removeReader(self._input)
+
+    @override
+    def resume(self) -> None:
+        """Read on."""
+        self._paused = False
+        if not self._input_ended and self._reason is None:
+            self._reactor.addReader(self._input)
+
+    @override
+    def is_paused(self) -> bool:
+        """:returns: whether the partner has asked for a pause."""
+        return self._paused
+
+    @override
+    def has_left(self) -> bool | None:
+        """:returns: True when nobody reads our output any more; None: unknown."""
+        poll = select.poll()
+        poll.register(self._output.fileno(), 0)
+        return True if poll.poll(0) else None
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def hang_up(self) -> None:
+        """Somebody wants us to end: what was written before goes out, and then we are gone.
+
+        The other side is told of an end in order only if the input had one.
+        """
+        if self.circuit is None or self._reason is not None:
+            self.close()
+            return
+        left_bytes = LAST_READ_BYTES
+        while not self._input_ended and left_bytes > 0:
+            before = self.bytes_in
+            self._input.doRead()
+            if self.bytes_in == before:
+                break
+            left_bytes -= self.bytes_in - before
+        reason = Reason.PEER_CLOSED if self._input_ended else Reason.GOING_AWAY
+        self.circuit.broken(self, reason)
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the descriptors, as they were; what was not written is lost."""
+        if not self._closed:
+            self._closed = True
+            self._reactor.removeReader(self._input)
+            self._reactor.removeReader(self._output)
+            self._reactor.removeWriter(self._output)
+            self._input.channel.close()
+            self._output.channel.close()
+
+    # -- what the descriptors say ----------------------------------------------------------------
+
+    def input_ended(self) -> None:
+        """No more input comes."""
+        self._reactor.removeReader(self._input)
+        self._input_ended = True
+        if self.circuit is not None:
+            self.circuit.finished(self)
+        if not self._closed and stat.S_ISFIFO(os.fstat(self._output.fileno()).st_mode):
+            # Nothing else would tell, while nothing is to be written.
+            self._reactor.addReader(self._output)
+
+    def output_left(self) -> None:
+        """Nobody reads our output any more."""
+        if self._queue:
+            self.failed(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), "output")
+        else:
+            self._reactor.removeReader(self._output)
+            self._reactor.callLater(0, self._break, Reason.PEER_CLOSED)
+
+    def failed(self, error: OSError, what: str) -> None:
+        """A descriptor is of no more use.
+
+        :param what: ``input`` or ``output``
+        """
+        if self.fault is None and not self._closed:
+            self.fault = OSError(error.errno, error.strerror, f"standard {what}")
+            self._queue.clear()
+            left = isinstance(self.fault, BrokenPipeError)
+            reason = Reason.PEER_CLOSED if left else Reason.LOST
+            self._reactor.callLater(0, self._break, reason)
+
+    def drain(self) -> None:
+        """Output is taken again."""
+        written = self._write(list(islice(self._queue, WRITE_CHUNKS)))
+        self._queued_bytes -= written
+        while written:
+            chunk = self._queue.popleft()
+            if len(chunk) > written:
+                self._queue.appendleft(memoryview(chunk)[written:])
+                break
+            written -= len(chunk)
+        if not self._queue:
+            self._reactor.removeWriter(self._output)
+            self._check_drained()
+            if self._holding and self.partner is not None:
+                self._holding = False
+                self.partner.resume()
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _write(self, chunks: list[bytes | memoryview]) -> int:
+        try:
+            return self._output.channel.write(chunks)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self.failed(error, "output")
+            return 0
+
+    def _break(self, reason: Reason) -> None:
+        if not self._closed:
+            if self.circuit is not None:
+                self.circuit.broken(self, reason)
+            self._let_go(reason)
+
+    def _let_go(self, reason: Reason) -> None:
+        self.close()
+        # Not at once: the circuit may still be about to tell the other side of its end.
+        self._reactor.callLater(0, self._gone, reason)
+
+    def _check_drained(self) -> None:
+        if self._queue or self._closed or self.fault is not None:
+            return
+        if self._finishing:
+            self._finishing = False
+            self._reactor.removeReader(self._output)
+            self._output.channel.finish()
+        if self._reason is not None:
+            self._let_go(self._reason)
+
+
+class _Descriptor:
+    """What the reactor watches."""
+
+    def __init__(self, stream: StdioStream, channel: _Channel) -> None:
+        self.stream = stream
+        self.channel = channel
+
+    def fileno(self) -> int:
+        """:returns: the descriptor."""
+        return self.channel.fd
+
+    def logPrefix(self) -> str:
+        """:returns: a name for Twisted's log."""
+        return "stdio"
+
+
+@implementer(IReadDescriptor)
+class _Input(_Descriptor):
+    def doRead(self) -> None:
+        """There is input."""
+        try:
+            data = self.channel.read(READ_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self.stream.failed(error, "input")
+            return
+        if data:
+            self.stream.deliver(Data(data))
+        else:
+            self.stream.input_ended()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The pipe's other end is closed and all was read."""
+        self.stream.input_ended()
+
+
+@implementer(IReadDescriptor, IWriteDescriptor)
+class _Output(_Descriptor):
+    def doRead(self) -> None:
+        """A pipe's writing end is readable only when its reader is gone."""
+        self.stream.output_left()
+
+    def doWrite(self) -> None:
+        """The reader of our output takes more."""
+        self.stream.drain()
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reader of our output is gone."""
+        self.stream.output_left()

@@ -1,0 +1,115 @@
+"""One host's or client's section: its values checked against each other."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from relay.settings.faults import Faults, Wrong, quoted
+from relay.settings.ini import Section
+from relay.settings.model import Door, Limits, TunnelSettings
+from relay.settings.rules import check_liveness
+from relay.settings.schema import Key
+from relay.settings.urls import check_proxy, masked, proxy_variable
+from relay.settings.values import Sources, Values
+from relay.vocabulary import Role
+
+CREDENTIAL_KEYS = ("token-file", "secret-file")
+"""Two words for one thing; dialects differ in which one their users know."""
+_SERVICE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Tunnel:
+    """Makes one tunnel's settings of its section's values."""
+
+    def __init__(
+        self, role: Role, sources: Sources, values: Values, label: str, section: Section | None
+    ) -> None:
+        self._role = role
+        self._sources = sources
+        self._faults: Faults = sources.faults
+        self._values = values
+        self._label = label
+        self._section = section
+        self._place = section.place.where if section else f"relay-{role.value}"
+
+    def settings(self, dialect: str, doors_key: str, own: Sequence[Key]) -> TunnelSettings:
+        """Put the settings together; what is wrong goes to the sources' faults.
+
+        :param doors_key: ``forward`` or ``listen``
+        :param own: the dialect's own keys
+        """
+        values = self._values
+        limits = Limits()
+        doors = self._doors(doors_key)
+        ca_file = values.path("ca-file")
+        if ca_file is not None and not os.path.isfile(ca_file):
+            self._faults.add(self._where("ca-file"), f"{ca_file} does not exist or is no file")
+        window_bytes = values.count("window-bytes")
+        if window_bytes == 0:
+            self._faults.add(self._where("window-bytes"), "must be greater than 0")
+        ping_s, dead_s = values.number("ping-s"), values.number("dead-s")
+        ping_s = limits.ping_s if ping_s is None else ping_s
+        dead_s = limits.dead_s if dead_s is None else dead_s
+        where = values.where("dead-s", values.where("ping-s", self._place))
+        check_liveness(ping_s, dead_s, where, self._faults)
+        router = values.text("router") or ""
+        name = self._section.name.partition(":")[2].strip() if self._section else ""
+        return TunnelSettings(
+            role=self._role,
+            name=name or (doors[0].service if doors else values.text("service")) or dialect,
+            dialect=dialect,
+            router=router,
+            token=values.secret(CREDENTIAL_KEYS[0]) or values.secret(CREDENTIAL_KEYS[1]),
+            doors=doors,
+            ca_file=ca_file,
+            tls_name=values.text("tls-name"),
+            proxy=self._proxy(router),
+            reconnect=values.text("reconnect") or "yes",
+            window_bytes=window_bytes or limits.window_bytes,
+            ping_s=ping_s,
+            dead_s=dead_s,
+            values=values.named(key.name for key in own),
+        )
+
+    def _where(self, key: str) -> str:
+        return self._values.where(key, self._place)
+
+    def _doors(self, key: str) -> tuple[Door, ...]:
+        service = self._values.text("service") or ""
+        if not _SERVICE.fullmatch(service):
+            self._faults.add(
+                self._where("service"), f"{quoted(service)} has other characters than A-Za-z0-9_-"
+            )
+        doors = tuple(
+            door if door.service else replace(door, service=service)
+            for door in self._values.doors(key)
+        )
+        if self._role is Role.HOST:
+            services = [door.service for door in doors]
+            for twice in sorted({name for name in services if services.count(name) > 1}):
+                self._faults.add(
+                    self._where(key),
+                    f"service {quoted(twice)} is forwarded to two endpoints; "
+                    "give each its own name: SERVICE=ENDPOINT",
+                )
+        return doors
+
+    def _proxy(self, router: str) -> str | None:
+        where, text = self._where("proxy"), self._values.text("proxy")
+        if text is None:
+            variable = proxy_variable(router, self._sources.environ) if router else None
+            if variable is None:
+                return None
+            where = f"environment {variable}"
+            text = self._sources.environ[variable].strip()
+            # As with other programs, a proxy in the environment needs no scheme.
+            text = text if "://" in text else f"http://{text}"
+            self._sources.note(self._label, "proxy", masked(text), where)
+        try:
+            return check_proxy(text)
+        except Wrong as wrong:
+            self._faults.add(where, str(wrong))
+            return None
