@@ -1,6 +1,6 @@
 """A fleet loses its router and comes back: ``python -m bench.stampede``.
 
-Several hundred hosts in one process; the router is killed, stays away, and is started again. Shown is when
+Several hundred hosts in a few processes; the router is killed, stays away, and is started again. Shown is when
 they dial (a histogram), how many do within any 100 ms, and when all stand again.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from bench.programs import Program, Workshop, free_ports, listens, wait
@@ -25,6 +26,7 @@ def main() -> int:
     """Measure and print. :returns: the exit status."""
     parser = argparse.ArgumentParser("bench.stampede", description=__doc__)
     parser.add_argument("--hosts", type=int, default=300)
+    parser.add_argument("--processes", type=int, default=3, help="that the hosts share")
     parser.add_argument("--away", type=float, default=5.0, metavar="SECONDS")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--share", type=float, default=0.5, help="of the fleet in any 100 ms, at most")
@@ -39,14 +41,15 @@ def main() -> int:
     lines: list[str] = []
     with Workshop() as shop:
         port, nowhere = free_ports(2)
-        times_file = shop.folder / "dialled"
+        records = [shop.folder / f"dialled-{number}" for number in range(options.processes)]
         sections = [
             shop.tunnel("host", port, number, f"forward = tcp:127.0.0.1:{nowhere}")
             for number in range(options.hosts)
         ]
         router = shop.router(port)
         router.says("ready")
-        shop.tunnels("host", sections, watched=times_file)
+        for number, record in enumerate(records):
+            shop.tunnels("host", sections[number :: options.processes], watched=record)
         wait(lambda: standing(router) >= options.hosts, "all hosts registered", 60, 0.02)
         for number in range(options.rounds):
             time.sleep(3.0)
@@ -60,7 +63,7 @@ def main() -> int:
             half_back.append(half - listening)
             back.append(whole - listening)
             refused.append(router.printed().count("refused "))
-            dialled = times(times_file, port)
+            dialled = times(records, port)
             at_loss.append(busiest(between(dialled, lost, lost + 0.5), WINDOW_S))
             meanwhile.append(busiest(between(dialled, lost + 0.5, listening), WINDOW_S))
             on_return.append(busiest(between(dialled, listening, whole), WINDOW_S))
@@ -85,9 +88,10 @@ def standing(router: Program) -> int:
     return len(STANDS.findall(router.printed()))
 
 
-def times(record: Path, port: int) -> list[float]:
+def times(records: Sequence[Path], port: int) -> list[float]:
     """:returns: when the port was dialled, in order."""
-    rows = (line.split() for line in record.read_text().splitlines())
+    lines = [line for record in records for line in record.read_text().splitlines()]
+    rows = (line.split() for line in lines)
     return sorted(float(row[0]) for row in rows if len(row) == 2 and int(row[1]) == port)
 
 

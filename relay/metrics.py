@@ -42,6 +42,7 @@ class Metrics:
         self.failed_logins_total: Counter[str] = Counter()
         self.lost_messages_total: Counter[str] = Counter()
         self.handshake_s = Histogram(HANDSHAKE_BUCKETS_S)
+        self.loop_lag_s = 0.0
 
     def refused(self, dialect: str, reason: Reason) -> None:
         """A request, link or call was refused."""

@@ -12,7 +12,7 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort
+from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -37,6 +37,8 @@ from relay.proxies import TrustedProxies
 from relay.settings import Listener, MadeSecretFile, listeners, read_router, router_keys
 from relay.settings.model import RouterSettings
 from relay.tls import ServerTls
+
+LAG_CHECK_S = 1.0
 
 Options = make_options(router_keys(), "A public router that joins hosts and clients.")
 
@@ -147,6 +149,7 @@ class RouterService(Service):
         self._over: Deferred[int] = Deferred()
         self._is_ready = False
         self._stopping: Deferred[None] | None = None
+        self._lag_timer: IDelayedCall | None = None
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -258,10 +261,19 @@ class RouterService(Service):
             self.log.info("{line}", line=line)
         for line in self._warnings():
             self.log.warn("{line}", line=line)
+        self._watch_loop(self._reactor.seconds())
         self._is_ready = True
         ready, self._ready = self._ready, []
         for waiting in ready:
             waiting.callback(None)
+
+    def _watch_loop(self, due: float) -> None:
+        """Measure how late the reactor comes round."""
+        now = self._reactor.seconds()
+        self.metrics.loop_lag_s = max(0.0, now - due)
+        self._lag_timer = self._reactor.callLater(
+            LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S
+        )
 
     async def _listen(self, endpoint: str, factory: Factory) -> IAddress:
         if self.settings.proxy_protocol:
@@ -334,6 +346,8 @@ class RouterService(Service):
         self.broker.end_all()
         await self._hall.when_empty()
         self.wheel.stop()
+        if self._lag_timer is not None and self._lag_timer.active():
+            self._lag_timer.cancel()
 
 
 def is_loopback(address: IAddress) -> bool:

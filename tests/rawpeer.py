@@ -291,8 +291,14 @@ class RawPeer(Protocol):
     :ivar end: why the connection is over, None while it is not
     """
 
-    def __init__(self, clock: IReactorTime, masks: bool) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        masks: bool,
+        connected: Callable[[RawPeer], None] = lambda _: None,
+    ) -> None:
         self.clock = clock
+        self._connected = connected
         self.masks = masks
         self.end: Failure | None = None
         self._buffer = bytearray()
@@ -307,7 +313,7 @@ class RawPeer(Protocol):
 
     def connectionMade(self) -> None:
         self._wire.registerProducer(self, True)
-        self._changed()
+        self._connected(self)
 
     def handshakeCompleted(self) -> None:
         """TLS stands; nobody here waits for it."""
@@ -626,17 +632,16 @@ class RawServer:
     async def listen(self, port: int = 0) -> int:
         """:returns: the port that really listens"""
         endpoint = TCP4ServerEndpoint(self._reactor, port, interface="127.0.0.1")
-        self._listening = await endpoint.listen(_PeerFactory(self._build))
+        factory = _PeerFactory(lambda: RawPeer(self._reactor, False, self._arrives))
+        self._listening = await endpoint.listen(factory)
         return cast(IPv4Address, self._listening.getHost()).port
 
-    def _build(self) -> RawPeer:
-        peer = RawPeer(self._reactor, masks=False)
+    def _arrives(self, peer: RawPeer) -> None:
         self.peers.append(peer)
         self._arrived.append(peer)
         waiting, self._waiting = self._waiting, []
         for deferred in waiting:
             deferred.callback(None)
-        return peer
 
     @property
     def arrivals(self) -> int:
@@ -683,8 +688,7 @@ class RawServer:
                 await stopped
             self._listening = None
         for peer in self.peers:
-            if peer.transport is not None:
-                peer.reset()
+            peer.reset()
 
 
 def noise(count: int) -> bytes:

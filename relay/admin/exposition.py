@@ -64,6 +64,11 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily(
             "relay_buffered_bytes", "bytes that wait for slow readers", self._counted.ledger.total
         )
+        yield GaugeMetricFamily(
+            "relay_loop_lag_seconds",
+            "how late the event loop was at its last look at the clock",
+            self._counted.metrics.loop_lag_s,
+        )
         yield InfoMetricFamily(
             "relay_build", "version", {"version": __version__, "python": platform.python_version()}
         )

@@ -6,35 +6,53 @@ import argparse
 import os
 import re
 import signal
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.logger import Logger, globalLogBeginner
+from twisted.python.failure import Failure
+
 from relay.commands.output import WrongUsage
+from relay.core.ledger import Ledger
+from relay.core.liveness import Wheel
+from relay.core.session import Surroundings
 from relay.dialects import dialect_keys, find_dialects
-from relay.errors import ConfigurationError, RelayError
-from relay.settings import DialectKeys, Faults, StdinSecret, find_config, option_keys, read_ini, read_tunnels
+from relay.errors import ConfigurationError, Refused, RelayError
+from relay.links.outward import Outward
+from relay.logs import make_observer
+from relay.metrics import Metrics
+from relay.settings import (
+    DialectKeys,
+    Faults,
+    StdinSecret,
+    find_config,
+    option_keys,
+    read_ini,
+    read_tunnels,
+)
 from relay.settings.faults import listed
 from relay.settings.ini import Section
-from relay.settings.model import TunnelSettings
+from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
 from relay.vocabulary import CLEAN_REASONS, Reason, Role
 
 if TYPE_CHECKING:
-    from twisted.internet.defer import Deferred
-
     from relay.daemon import IReactor
-    from relay.links.outward import Outward
 
 DOOR = "stdio:"
+LOG_LEVEL = "warn"
 DEFAULT_SERVICE = "default"
 NAME_KEYS = ("agent", "id", "label", "session", "service")
 """What NAME is, where it is no section: the first of these that the dialect has."""
 
-OWN_KEYS = frozenset({"listen", "reconnect", "log-format", "log-level"})
-"""Keys of a client that mean nothing to one call."""
+MEANINGLESS_KEYS = frozenset({"listen", "reconnect"})
+"""Keys of a client that are no options here."""
 
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNAL_STATUS = 128
 HURRY_S = 1.0
 """How long the last bytes may take to get out, once a signal has come."""
 
@@ -74,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("port", nargs="?", metavar="PORT", type=_port)
     parser.add_argument("--config", metavar="FILE", help="the client's INI")
     for key in option_keys(Role.CLIENT, dialect_keys()):
-        if key.name in OWN_KEYS:
+        if key.name in MEANINGLESS_KEYS:
             continue
         parser.add_argument(
             f"--{key.name}",
@@ -98,9 +116,13 @@ def run(arguments: argparse.Namespace) -> int:
             # The reactor's own descriptors would take its place.
             raise WrongUsage(f"standard {name} is closed") from None
     settings = read_call(arguments, os.environ, Path.cwd(), dialect_keys())
+    log_level = settings.log_level if arguments.log_level else LOG_LEVEL
+    globalLogBeginner.beginLoggingTo(
+        [make_observer(settings.log_format, log_level, sys.stderr)], redirectStandardIO=False
+    )
     from twisted.internet import reactor
 
-    return _Connection(settings, cast("IReactor", reactor)).run()
+    return _Call(settings.tunnels[0], cast("IReactor", reactor)).run()
 
 
 def read_call(
@@ -108,8 +130,8 @@ def read_call(
     environ: Mapping[str, str],
     directory: Path,
     dialects: Mapping[str, DialectKeys],
-) -> TunnelSettings:
-    """Find out what is to be called, where and how.
+) -> TunnelsSettings:
+    """Find out what is to be called, where and how; the only tunnel is that call.
 
     :raises ConfigurationError, RelayError, WrongUsage: when that is not clear, or wrong
     """
@@ -126,11 +148,15 @@ def read_call(
         options[next((key for key in NAME_KEYS if key in own), "service")] = arguments.name
     if arguments.address is not None:
         if "target" not in own:
-            raise WrongUsage(f"the host decides where calls in dialect {dialect} go; leave out ADDRESS")
+            raise WrongUsage(
+                f"the host decides where calls in dialect {dialect} go; leave out ADDRESS"
+            )
         if arguments.port is None:
             raise WrongUsage("ADDRESS needs a PORT")
         host = arguments.address
-        options["target"] = f"[{host}]:{arguments.port}" if ":" in host else f"{host}:{arguments.port}"
+        options["target"] = (
+            f"[{host}]:{arguments.port}" if ":" in host else f"{host}:{arguments.port}"
+        )
     if section is not None and options["service"] is None:
         options["service"] = _only_service(section)
     try:
@@ -141,7 +167,7 @@ def read_call(
     tunnel = read.tunnels[0]
     if isinstance(tunnel.token, StdinSecret):
         raise WrongUsage("standard input is what the call carries; a token cannot come from there")
-    return replace(tunnel, reconnect="no")
+    return replace(read, tunnels=(replace(tunnel, reconnect="no"),))
 
 
 def _sections(
@@ -166,7 +192,7 @@ def _choose(
     environ: Mapping[str, str],
     shown: str,
 ) -> Section | None:
-    """:returns: the section that is meant: of that name, the only one for that service, the only one"""
+    """:returns: the section of that name, else the only one for that service, else the only one"""
     for section in sections:
         if _short(section) == name:
             return section
@@ -179,7 +205,9 @@ def _choose(
     if len(sections) < 2:
         return sections[0] if sections else None
     known = listed(map(_short, sections), "or")
-    what = f"{shown} has no section [client:{wanted}]" if wanted else f"{shown} has several sections"
+    what = (
+        f"{shown} has no section [client:{wanted}]" if wanted else f"{shown} has several sections"
+    )
     raise RelayError(what, f"name {known}, or another router with --router")
 
 
@@ -214,7 +242,7 @@ def _dialect(section: Section | None, options: Mapping[str, object]) -> str:
 
 def _in_our_words(fault: str) -> str:
     """:returns: a fault that tells of relay-client, as it concerns this command"""
-    fault = fault.removeprefix("relay-client: ").replace(f" --listen {DOOR}", "")
+    fault = re.sub(r" --listen \S+", "", fault.removeprefix("relay-client: "))
     return fault.replace("twistd -n relay-client", "relay connect")
 
 
@@ -224,60 +252,91 @@ def _port(text: str) -> int:
     return int(text)
 
 
-class _Connection:
-    """One call, from the start of the process to its end."""
+class _Once(Outward):
+    """The outside of one call: what fails is kept, for the only line that is said of it."""
+
+    failure: RelayError | None = None
+
+    def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
+        """Keep the error rather than log it."""
+        self.failure = error
+
+
+class _Call:
+    """One call, from the start of the reactor to its end."""
+
+    log = Logger()
 
     def __init__(self, settings: TunnelSettings, reactor: IReactor) -> None:
         self._settings = settings
         self._reactor = reactor
+        self._wheel = Wheel(reactor)
+        ledger = Ledger(Limits().buffered_bytes, self._wheel)
+        around = Surroundings(self._wheel, ledger, window_bytes=settings.window_bytes)
+        self._outward = _Once(settings, reactor, around, Metrics(), lambda: None)
+        self._running: Deferred[None] = Deferred()
         self._signal = 0
-        self._failure: RelayError | None = None
-        self._bug: BaseException | None = None
-        self._outward = self._make_outward()
-        self._running: Deferred[None] | None = None
 
     def run(self) -> int:
-        """Run the reactor until the call is over."""
+        """Run the reactor until the call is over.
+
+        :returns: the exit status
+        :raises RelayError: when there was no call, or it was cut
+        :raises BrokenPipeError: when nobody reads standard output any more
+        """
         for name in SIGNALS:
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), self._signalled)
+            signal.signal(name, self._signalled)
         self._reactor.callWhenRunning(self._start)
-        self._reactor.run(installSignalHandlers=False)
-        stdio = self._outward.stdio
-        if stdio is not None:
-            stdio.close()
+        self._reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not in IReactorCore
         if self._signal:
-            return 128 + self._signal
-        if self._bug is not None:
-            raise self._bug
-        if self._failure is not None:
-            raise self._failure
+            return SIGNAL_STATUS + self._signal
+        stdio, reason = self._outward.stdio, self._outward.stdio_reason
+        if self._outward.failure is not None:
+            raise self._complaint("no call", self._outward.failure)
         if stdio is not None and stdio.fault is not None:
-            raise self._explain(stdio.fault)
-        reason = self._outward.stdio_reason
-        if reason is not None and reason not in CLEAN_REASONS:
-            raise self._complaint("the call was cut", reason, "", "")
+            if isinstance(stdio.fault, BrokenPipeError):
+                raise stdio.fault
+            raise RelayError(f"{stdio.fault.filename}: {stdio.fault.strerror}")
+        if reason not in CLEAN_REASONS:
+            raise self._complaint("the call was cut", Refused(0, "", reason or Reason.INTERNAL))
         return 0
 
-    def _make_outward(self) -> Outward:
-        from relay.core.ledger import Ledger
-        from relay.core.liveness import Wheel
-        from relay.core.session import Surroundings
-        from relay.links.outward import Outward
-        from relay.metrics import Metrics
-        from relay.settings.model import Limits
+    def _start(self) -> None:
+        self._running = Deferred.fromCoroutine(self._serve())
+        self._running.addErrback(self._failed).addCallback(self._stop)
 
-        settings, failed = self._settings, self._failed
+    async def _serve(self) -> None:
+        name = self._settings.dialect
+        await find_dialects([name])[name].run(self._settings, self._outward)
 
-        class Once(Outward):
-            """What fails is kept, for the only line that is to be said."""
+    def _failed(self, failure: Failure) -> None:
+        if failure.check(RelayError):
+            self._outward.failure = self._outward.failure or cast(RelayError, failure.value)
+        elif not failure.check(CancelledError):
+            self.log.failure("the call failed", failure)
 
-            def fault(
-                self, what: str, error: RelayError, next_try_s: float | None = None
-            ) -> None:
-                failed(what, error)
+    def _stop(self, _: object) -> None:
+        stopped = Deferred.fromCoroutine(self._outward.stop(0))
+        stopped.addErrback(lambda failure: self.log.failure("cannot stop", failure))
+        stopped.addBoth(lambda _: self._reactor.stop())
 
-        wheel = Wheel(self._reactor)
-        ledger = Ledger(Limits().buffered_bytes, wheel)
-        around = Surroundings(wheel, ledger, window_bytes=settings.window_bytes)
-        return Once(settings, self._reactor, around, Metrics(), lambda: None)
+    def _signalled(self, number: int, frame: object) -> None:
+        self._reactor.callFromThread(self._hang_up, number)
+
+    def _hang_up(self, number: int) -> None:
+        """End; a second signal does so at once."""
+        if self._signal:
+            self._outward.hurry()
+            return
+        self._signal = number
+        self._reactor.callLater(HURRY_S, self._outward.hurry)
+        if self._outward.stdio is not None:
+            self._outward.stdio.hang_up()
+        self._running.cancel()
+
+    def _complaint(self, what: str, error: RelayError) -> RelayError:
+        settings = self._settings
+        said = [f"{what} for {settings.doors[0].service} at {settings.router}", error.reason.value]
+        if error.text != error.reason.value:
+            said.append(error.text)
+        return RelayError(": ".join(said), error.remedy or REMEDIES.get(error.reason, ""))

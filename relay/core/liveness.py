@@ -81,8 +81,8 @@ class Wheel:
         self._timer = None
         due = int(self._clock.seconds() / self._tick_s + 1e-6)
         for tick in sorted(tick for tick in self._buckets if tick <= due):
-            bucket = self._buckets.pop(tick)
-            while bucket:
+            bucket = self._buckets.pop(tick, set())
+            while bucket and not self._stopped:
                 try:
                     bucket.pop().callback()
                 except Exception:
@@ -94,20 +94,22 @@ class Wheel:
 class Liveness:
     """Decides from what was heard when to ping and when to give a peer up.
 
-    Time is added up look by look, each look bounded, so that a clock that jumps or a machine that slept
-    kills nobody who was not asked for a sign of life.
+    Time is added up look by look, each look bounded, so that a clock that jumps or a machine that
+    slept kills nobody who was not asked for a sign of life.
 
     :param ping_s: silence after which a sign of life is asked for; 0 = never
     :param dead_s: silence after which the peer is dead; 0 = never
+    :ivar asked: whether a ping waits for its answer
     """
 
-    __slots__ = ("_last_look", "_silent_s", "_since_ping_s", "check_s", "dead_s", "ping_s")
+    __slots__ = ("_last_look", "_silent_s", "_since_ping_s", "asked", "check_s", "dead_s", "ping_s")
 
     def __init__(self, ping_s: float, dead_s: float, now: float) -> None:
         self.ping_s = ping_s
         self.dead_s = dead_s
         spans = [span for span in (ping_s, dead_s - ping_s, dead_s) if span > 0] or [MAX_CHECK_S]
         self.check_s = min(MAX_CHECK_S, max(TICK_S, min(spans) / CHECKS_PER_PERIOD))
+        self.asked = False
         self._last_look = now
         self._silent_s = 0.0
         self._since_ping_s = 0.0
@@ -116,13 +118,15 @@ class Liveness:
         """Look at a link once every ``check_s``.
 
         :param heard: whether any byte came since the last look
-        :param excused: whether silence says nothing: we do not read, or the peer does not take our bytes
+        :param excused: whether silence says nothing: we do not read, or the peer had not taken our
+            bytes when it was last asked
         :returns: whether to ping now, and whether the peer is dead
         """
         elapsed = min(max(0.0, now - self._last_look), 2 * self.check_s)
         self._last_look = now
         if heard or excused:
             self._silent_s = self._since_ping_s = 0.0
+            self.asked = False
             return False, False
         self._silent_s += elapsed
         self._since_ping_s += elapsed
@@ -131,4 +135,5 @@ class Liveness:
         ping = bool(self.ping_s) and self._since_ping_s >= self.ping_s
         if ping:
             self._since_ping_s = 0.0
+            self.asked = True
         return ping, False

@@ -3,7 +3,7 @@
 The waits of DESIGN 4: nothing answers: 0.25 s doubling to 1 s with full jitter, so that a tunnel works
 within a second of the router's return. An answer refuses: 1 s doubling to 30 s, each +-25 %, ``Retry-After``
 obeyed. Replaced by another host: 1 s doubling to 5 min, until a registration lasts. After a link that
-stood and ended: at once.
+stood and was lost: within 0.25 s, spread, since a router that dies loses a whole fleet at one moment.
 """
 
 from __future__ import annotations
@@ -15,9 +15,6 @@ REFUSED_S = (1.0, 30.0)
 REPLACED_S = (1.0, 300.0)
 JITTER = 0.25
 MAX_RETRY_AFTER_S = 300.0
-BRIEF_S = 1.0
-"""A link that stood for less did not stand."""
-
 
 class Patience:
     """Remembers failures and names the next wait.
@@ -59,9 +56,9 @@ class Patience:
         """An attempt succeeded: failures are forgotten, replacements are not."""
         self._unreachable_s = self._refused_s = 0.0
 
-    def ended(self, lasted_s: float) -> float:
-        """:returns: the wait after a link that stood ended: none, unless it hardly stood."""
-        return 0.0 if lasted_s >= BRIEF_S else self.unreachable()
+    def ended(self) -> float:
+        """:returns: the wait after a link that stood has ended without a hand-over."""
+        return self.unreachable()
 
     def _jittered(self, wait_s: float, at_least: float | None = None) -> float:
         jittered = wait_s * (1 - JITTER + 2 * JITTER * self._random())

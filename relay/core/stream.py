@@ -1,8 +1,8 @@
 """A stream, and the joining of two: the message gear's byte path on one page.
 
-The way of one chunk: the link's conversation yields ``Data`` -> :meth:`Stream.deliver` -> the partner's
-``send`` -> the partner's link. Ends take the longer way through the :class:`Circuit`, which decides what a
-side without half-close is told, and when the circuit is over.
+The way of one chunk: the link's conversation yields ``Data`` -> :meth:`Stream.deliver` -> the
+partner's ``send`` -> the partner's link. Ends take the longer way through the :class:`Circuit`, which
+decides what a side without half-close is told, and when the circuit is over.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from relay.interfaces import ICircuit, IStream
 from relay.vocabulary import Carries, Close, Data, Reason
 
 HALF_CLOSE_S = 60.0
-"""How long a caller's Finish is held, with nothing coming back, where the other side cannot be told."""
+"""How long a caller's Finish is held, with nothing coming back, where the other side cannot be
+told."""
 
 HALF_CLOSE_CALLEE_S = 2.0
-"""The same for a callee's Finish: a service that finished has nearly always closed for good, and its
-caller waits for the end (a download that ends with a close)."""
+"""The same for a callee's Finish: a service that finished has nearly always closed for good, and
+its caller waits for the end (a download that ends with a close)."""
 
 HOLD_CHECK_S = 1.0
 
@@ -92,6 +93,7 @@ class Circuit:
         "_finished",
         "_hold",
         "_idle_s",
+        "_looked",
         "_quiet_s",
         "_seen_bytes",
         "_wheel",
@@ -122,6 +124,7 @@ class Circuit:
         self._hold: Entry | None = None
         self._quiet_s = 0.0
         self._seen_bytes = 0
+        self._looked = self.started
         self._idle_s = idle_s
         if idle_s:
             self._hold = wheel.after(HOLD_CHECK_S, self._check_idle)
@@ -143,6 +146,7 @@ class Circuit:
         else:
             self._finished = side
             self._quiet_s, self._seen_bytes = 0.0, other.bytes_in
+            self._looked = self._wheel.now()
             self._arm(self._check_hold)
 
     def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
@@ -164,28 +168,34 @@ class Circuit:
         self._hold = self._wheel.after(HOLD_CHECK_S, check)
 
     def _check_hold(self) -> None:
-        """A side without half-close was not told of the other's Finish: is there still traffic back?"""
+        """A side was not told of the other's Finish: is there still traffic back?"""
         side = self._finished
         assert side is not None
         other = self._other(side)
         grace_s = HALF_CLOSE_S if side is self.caller else HALF_CLOSE_CALLEE_S
+        elapsed_s = self._look()
         if other.bytes_in != self._seen_bytes or other.is_paused():
             self._quiet_s, self._seen_bytes = 0.0, other.bytes_in
         else:
-            self._quiet_s += HOLD_CHECK_S
+            self._quiet_s += elapsed_s
         if self._quiet_s >= grace_s or side.has_left():
             self._over(Reason.FINISHED, None, told=None)
         else:
             self._arm(self._check_hold)
 
     def _check_idle(self) -> None:
-        moved = sum(self.bytes())
-        self._quiet_s = 0.0 if moved != self._seen_bytes else self._quiet_s + HOLD_CHECK_S
+        moved, elapsed_s = sum(self.bytes()), self._look()
+        self._quiet_s = 0.0 if moved != self._seen_bytes else self._quiet_s + elapsed_s
         self._seen_bytes = moved
         if self._quiet_s >= self._idle_s:
             self._over(Reason.IDLE, None, told=None)
         else:
             self._arm(self._check_idle)
+
+    def _look(self) -> float:
+        """:returns: seconds since the last look, bounded: a clock that jumps ends nothing."""
+        last, self._looked = self._looked, self._wheel.now()
+        return min(max(0.0, self._looked - last), 2 * HOLD_CHECK_S)
 
     def _over(self, reason: Reason, close: Close | None, told: IStream | None) -> None:
         self.reason = reason
@@ -214,4 +224,8 @@ def join(
     caller.circuit = callee.circuit = circuit
     caller.attach(callee)
     callee.attach(caller)
+    # what came early flows now, when each side can already ask the other to pause
+    for stream in (caller, callee):
+        if circuit.reason is None and not stream.is_paused():
+            stream.resume()
     return circuit

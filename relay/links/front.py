@@ -6,7 +6,7 @@ module with all its bytes; a plain request is answered here.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -77,6 +77,7 @@ class Hall:
         self.websockets = ServerLinkFactory(reactor)
         self.handshakes = 0
         self.links = 0
+        self.visitors: Counter[str] = Counter()
         self.queue: deque[FrontDoor] = deque()
         self._open: set[ServerLink] = set()
         self._empty: list[Deferred[None]] = []
@@ -191,6 +192,7 @@ class FrontDoor(Protocol):
         self._linger: Linger | None = None
         self._closing = False
         self._counted = False
+        self._visitor = ""
         self._started = 0.0
 
     # -- Twisted ---------------------------------------------------------------------------------
@@ -199,7 +201,14 @@ class FrontDoor(Protocol):
     def connectionMade(self) -> None:
         """A connection was accepted: it waits unread while too many handshakes are in progress."""
         tune(self.transport)
-        if self._hall.handshakes < self._hall.limits.handshakes:
+        self._visitor = self._address()
+        self._hall.visitors[self._visitor] += 1
+        limit = self._hall.limits.links_per_address
+        if limit and self._hall.visitors[self._visitor] > limit:
+            self._refuse(
+                LimitReached(f"{limit} connections of yours have shown no credential yet", "", 1)
+            )
+        elif self._hall.handshakes < self._hall.limits.handshakes:
             self.begin()
         else:
             self.transport.pauseProducing()  # type: ignore[union-attr]
@@ -229,6 +238,7 @@ class FrontDoor(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The peer gave up, or we closed."""
         self._closing = True
+        self._leave()
         self._stop_timer()
         self._count_handshake(False)
         if self in self._hall.queue:
@@ -278,6 +288,9 @@ class FrontDoor(Protocol):
         self._started = self._hall.reactor.seconds()
         trailing, _ = self._http.trailing_data
         raw_head = bytes(self._raw[: len(self._raw) - len(trailing)])
+        limit = self._hall.limits.head_bytes
+        if len(raw_head) > limit:
+            return self._refuse(TooLarge(f"the request head is over {limit} bytes"))
         if raw_head.count(b"\n") != raw_head.count(LINE_END):
             return self._refuse(BadRequest("a line of the request head ends without CR"))
         self._request = head
@@ -347,6 +360,7 @@ class FrontDoor(Protocol):
         transport = self.transport
         assert transport is not None
         self._closing = True
+        self._leave()
         self._count_handshake(False)
         self._hall.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
         port = getattr(transport.getPeer(), "port", 0)
@@ -486,6 +500,14 @@ class FrontDoor(Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    def _leave(self) -> None:
+        """The visitor has shown a credential, or is gone."""
+        visitor, self._visitor = self._visitor, ""
+        if visitor:
+            self._hall.visitors[visitor] -= 1
+            if not self._hall.visitors[visitor]:
+                del self._hall.visitors[visitor]
 
     def _count_handshake(self, begins: bool) -> None:
         if begins != self._counted:

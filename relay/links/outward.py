@@ -362,6 +362,11 @@ class Outward:
         """Log one line, with the tunnel's name in front."""
         self.log.info("{name}: {text}", name=self.settings.name, text=text)
 
+    def lost(self, text: str) -> None:
+        """Log that the link to the router ended, unless it was we who ended it."""
+        if not self._stopping:
+            self.report(text)
+
     def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
         """Log one line: what failed, why, and what to try."""
         text = f"{what} ({error.reason.value}: {error.text})"
@@ -536,9 +541,9 @@ class Keeper:
             self._next_s = 0.0
             why = "the router is going away"
         else:
-            self._next_s = self._patience.ended(lasted_s)
+            self._next_s = self._patience.ended()
             why = f"the link to the router ended ({reason.value})"
-        self._outward.report(f"{why}; connecting again in {self._next_s:.1f} s")
+        self._outward.lost(f"{why}; connecting again in {self._next_s:.1f} s")
         if self._outward.settings.reconnect == "no":
             self._give_up(CannotConnect(why))
         protocol.connectionLost(Failure(CannotConnect(why)))

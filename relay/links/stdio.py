@@ -1,8 +1,8 @@
 """Standard input and output as one stream, whatever they are: pipes, sockets, terminals or files.
 
-The two descriptors are inherited, and others hold them too: the shell, or ssh. So their blocking mode
-is left alone: pipes and terminals are opened once more, sockets are told with each call. Where neither
-is allowed it is changed and, at the end, put back.
+The two descriptors are inherited, and others hold them too: the shell, or ssh. So their blocking
+mode is left alone: pipes and terminals are opened once more, sockets are told with each call. Where
+neither is allowed it is changed and, at the end, put back.
 """
 
 from __future__ import annotations

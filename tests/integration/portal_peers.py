@@ -399,7 +399,12 @@ class RouterMaker:
 
 
 class TunnelMaker:
-    """Starts our own host or client, with one tunnel each."""
+    """Starts our own hosts and clients, with one tunnel each.
+
+    :ivar token_file: of the one that was started last
+    """
+
+    token_file: Path
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -410,7 +415,7 @@ class TunnelMaker:
         from relay.host import TunnelsService
 
         name = f"{role.value}-{len(self._services)}"
-        file = self._folder / f"{name}.token"
+        self.token_file = file = self._folder / f"{name}.token"
         file.write_text(token)
         file.chmod(0o600)
         settings: dict[str, Any] = {

@@ -137,7 +137,7 @@ class DataLink(PortalConversation):
         self.drop_is_end = not half_close
 
     def receive(self, message: Message, now: float) -> Outputs:
-        """Binary is payload."""
+        """Binary is payload. :raises ProtocolError: for a message that has no place here."""
         if not message.text:
             return (Data(message.payload, final=message.final),)
         return self.receive_text(message)
@@ -168,7 +168,7 @@ class CallerLink(DataLink):
 
     def receive(self, message: Message, now: float) -> Outputs:
         """:raises ProtocolError: for anything before ``"Connected"`` went out."""
-        if not self._connected:
+        if not self._connected and not message.text:
             raise ProtocolError("payload before Connected")
         return super().receive(message, now)
 
