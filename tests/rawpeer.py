@@ -23,6 +23,7 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
+    IHalfCloseableProtocol,
     IHandshakeListener,
     IListeningPort,
     IOpenSSLClientConnectionCreator,
@@ -283,12 +284,13 @@ class _Transport(ITCPTransport, ISystemHandle, IPushProducer, IConsumer):
     """What a TCP or TLS connection of Twisted offers, as far as it is used here."""
 
 
-@implementer(IPushProducer, IHandshakeListener)
+@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
 class RawPeer(Protocol):
     """One end of one connection.
 
     :ivar masks: whether :meth:`send` masks, as clients must
     :ivar end: why the connection is over, None while it is not
+    :ivar stays_half_open: whether a FIN leaves this side open for sending
     """
 
     def __init__(
@@ -304,6 +306,8 @@ class RawPeer(Protocol):
         self._buffer = bytearray()
         self._waiting: list[Deferred[None]] = []
         self._writable = True
+        self.stays_half_open = False
+        self._half_ended = False
 
     @property
     def _wire(self) -> _Transport:
@@ -321,6 +325,16 @@ class RawPeer(Protocol):
     def dataReceived(self, data: bytes) -> None:
         self._buffer += data
         self._changed()
+
+    def readConnectionLost(self) -> None:
+        if self.stays_half_open:
+            self._half_ended = True
+            self._changed()
+        else:
+            self._wire.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our own FIN is out."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self.end = reason
@@ -485,6 +499,27 @@ class RawPeer(Protocol):
             return taken
 
         return await self.until(take, f"{count} bytes", deadline_s)
+
+    async def everything(self, deadline_s: float = DEADLINE_S) -> bytes:
+        """:returns: all bytes until the end of the connection, which must be orderly
+        :raises Late: when it does not end
+        :raises Ended: when it was reset
+        """
+        await self.gone(deadline_s)
+        if self.was_reset():
+            raise Ended(f"a reset; {self._unread()}")
+        return bytes(self._buffer)
+
+    async def half_ended(self, deadline_s: float = DEADLINE_S) -> bytes:
+        """:returns: all bytes until the other end's FIN; this side, :attr:`stays_half_open`"""
+        await self.until(lambda: self._half_ended or None, "FIN", deadline_s)
+        return bytes(self._buffer)
+
+    async def write_all(self, data: bytes, chunk_bytes: int = 1 << 16) -> None:
+        """Write ``data``, no faster than the other end takes it."""
+        for start in range(0, len(data), chunk_bytes):
+            await self.writable()
+            self.write(data[start : start + chunk_bytes])
 
     async def receive(self, deadline_s: float = DEADLINE_S) -> Frame:
         """:returns: the next frame of whatever kind. :raises Late, Ended:"""

@@ -16,6 +16,7 @@ REPLACED_S = (1.0, 300.0)
 JITTER = 0.25
 MAX_RETRY_AFTER_S = 300.0
 
+
 class Patience:
     """Remembers failures and names the next wait.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -42,6 +43,7 @@ from relay.links.websocket import ClientLink
 from relay.metrics import Metrics
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import (
+    CLEAN_REASONS,
     Accept,
     Call,
     Close,
@@ -171,6 +173,7 @@ class Outward:
 
         def closed(ending: tuple[Reason, Close | None]) -> None:
             reason, close = ending
+            reason = Reason.LOST if reason in CLEAN_REASONS else reason
             if not accepted.called:
                 told = f" (close code {close.code})" if close and close.code else ""
                 accepted.errback(
@@ -446,6 +449,8 @@ class Outward:
 
 
 DRAIN_CHECK_S = 0.1
+JUST_ASKED_S = 1.0
+"""A link that ends so soon after the router's last call is connected again at once."""
 
 
 class _Tunnel:
@@ -459,6 +464,7 @@ class _Tunnel:
 
     def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
         """The router asks for something."""
+        self._outward.asked_at = self._outward.now()
         self._handle(event)
 
     def accepted(self, session: Session, event: Accept) -> None:
@@ -541,7 +547,9 @@ class Keeper:
             self._next_s = 0.0
             why = "the router is going away"
         else:
-            self._next_s = self._patience.ended()
+            # the original's router drops the control link with every call that is answered
+            asked_s_ago = self._outward.now() - self._outward.asked_at
+            self._next_s = 0.0 if asked_s_ago < JUST_ASKED_S else self._patience.ended()
             why = f"the link to the router ended ({reason.value})"
         self._outward.lost(f"{why}; connecting again in {self._next_s:.1f} s")
         if self._outward.settings.reconnect == "no":

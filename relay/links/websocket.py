@@ -390,11 +390,10 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
     def dataReceived(self, data: bytes) -> None:
         """Make sure that it is HTTP which answers before autobahn waits for a head."""
         if self.state == WebSocketProtocol.STATE_CONNECTING:
-            start = (self.data + data)[: len(self._HTTP)]
-            if not self._HTTP.startswith(start):
-                text = (self.data + data)[:80].decode("latin-1")
-                return self._give_up(0, {}, text)
-            if len(self.data) + len(data) > self._HEAD_BYTES and b"\r\n\r\n" not in self.data:
+            head = self.data + data
+            if not self._HTTP.startswith(head[: len(self._HTTP)]):
+                return self._give_up(0, {}, head[:80].decode("latin-1"))
+            if len(head) > self._HEAD_BYTES and b"\r\n\r\n" not in head[: self._HEAD_BYTES]:
                 return self._give_up(0, {}, "an endless head")
         super().dataReceived(data)
 
