@@ -48,8 +48,6 @@ class IMain(Protocol):
 class RelayOptions(usage.Options):
     """Options made from the declared keys; what was said is in ``said``."""
 
-    keys: tuple[Key, ...] = ()
-
     def __init__(self) -> None:
         super().__init__()
         self.said: dict[str, str | list[str] | None] = {}

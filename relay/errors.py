@@ -1,7 +1,7 @@
 """The exception tree: each error has a reason, a text that is safe to show a peer, and a remedy.
 
-Decoders raise :class:`ProtocolError` and nothing else for bad input. Session and front door alone turn
-errors into frames and statuses, through the dialect's ``wire_code``.
+Decoders raise :class:`ProtocolError` and nothing else for bad input. Session and front door alone
+turn errors into frames and statuses, through the dialect's ``wire_code``.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ProtocolError(RelayError):
 
 
 class UnsupportedData(ProtocolError):
-    """A kind of message arrived that has no place here: text where binary belongs, or the reverse."""
+    """A message of the wrong kind: text where binary belongs, or the reverse."""
 
     close_code = 1003
 

@@ -64,7 +64,7 @@ class IStream(Interface):
     circuit: ICircuit | None = Attribute("set by join(); told of ends")
 
     def attach(partner: IStream) -> None:
-        """From now on what comes from the wire goes to ``partner``."""
+        """From now on what comes from the wire goes to ``partner``; what came early, at ``resume``."""
 
     def send(data: Data) -> None:
         """Put payload on the wire; queues within bounds, pausing the partner meanwhile."""
@@ -151,8 +151,8 @@ class ILinkReceiver(Interface):
 class IConversation(Interface):
     """One link's state in a dialect: a pure function of what came in.
 
-    ``opened``, ``receive``, ``perform`` and ``wake`` return, in order, events for the core and Messages
-    for the wire. They raise ProtocolError for bad input and nothing else.
+    ``opened``, ``receive``, ``perform`` and ``wake`` return, in order, events for the core and
+    Messages for the wire. They raise ProtocolError for bad input and nothing else.
     """
 
     shape: Shape = Attribute("how many streams share the link, and who stops a fast sender")
@@ -180,7 +180,8 @@ class IConversation(Interface):
     def begin(call: Call) -> Opening:
         """Choose the stream for a call that this link's offer is to answer.
 
-        :raises RelayError: when it can take none; only links that offer with Answer.STREAM are asked
+        :raises RelayError: when it can take none; only links that offer with Answer.STREAM are
+            asked
         """
 
     def encode(data: Data) -> Message:
@@ -193,7 +194,7 @@ class IConversation(Interface):
         """:returns: when ``wake`` is wanted next, in the clock of ``now``."""
 
     def end(reason: Reason, close: Close | None) -> Close | None:
-        """:returns: the Close that tells the peer of the link's end; None: the connection is dropped.
+        """:returns: the Close that tells the peer of the end; None: the connection is dropped.
 
         :param close: the Close that the other side of the circuit sent, if it did
         """
@@ -228,7 +229,7 @@ class IRouterFace(Interface):
         """Answer a plain HTTP request."""
 
     def wire_code(error: RelayError) -> int:
-        """:returns: the HTTP status that tells the peer of ``error`` before the handshake is over."""
+        """:returns: the HTTP status for ``error``, before the handshake is over."""
 
 
 class IServices(Interface):
@@ -351,4 +352,4 @@ class IOutward(Interface):
         """Log one line at info level, with the tunnel's name in front."""
 
     def fault(what: str, error: RelayError) -> None:
-        """Log one line at error level: what failed, why, and what to try. Repetitions are thinned out."""
+        """Log one line: what failed, why, what to try. Repetitions are thinned out."""

@@ -9,13 +9,14 @@ from typing import IO
 
 from twisted.logger import (
     FilteringLogObserver,
+    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
     PredicateResult,
     formatEvent,
 )
-from zope.interface import implementer
+from zope.interface import implementer, provider
 
 OWN = "relay"
 FIELDS = (
@@ -90,9 +91,9 @@ def wanted(level: LogLevel, event: LogEvent) -> PredicateResult:
     """Ours from ``level`` up; what Twisted says of itself from warnings up, all of it at debug."""
     own = str(event.get("log_namespace", "")).startswith(OWN)
     lowest = level if own or level is LogLevel.debug else max(level, LogLevel.warn)
-    if event.get("log_level", LogLevel.info) >= lowest:
-        return PredicateResult.maybe
-    return PredicateResult.no
+    passes = event.get("log_level", LogLevel.info) >= lowest
+    verdict: PredicateResult = PredicateResult.maybe if passes else PredicateResult.no
+    return verdict
 
 
 def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) -> ILogObserver:
@@ -103,4 +104,9 @@ def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) ->
     """
     level = LogLevel.levelWithName(log_level)
     observer = LineObserver(out, log_format == "json")
-    return FilteringLogObserver(observer, (lambda event: wanted(level, event),))
+
+    @provider(ILogFilterPredicate)
+    def predicate(event: LogEvent) -> PredicateResult:
+        return wanted(level, event)
+
+    return FilteringLogObserver(observer, (predicate,))

@@ -9,11 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
-from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from typing_extensions import override
@@ -66,8 +65,8 @@ def check_nvx() -> None:
     if os.environ.get("AUTOBAHN_USE_NVX", "1").lower() in ("0", "no", "off", "false"):
         raise ConfigurationError(
             [
-                "AUTOBAHN_USE_NVX switches autobahn's native code off: relay would be 45 times slower; "
-                "unset it"
+                "AUTOBAHN_USE_NVX switches autobahn's native code off: relay would be 45 times "
+                "slower; unset it"
             ]
         )
     try:
@@ -76,8 +75,9 @@ def check_nvx() -> None:
         if os.environ.get("RELAY_WITHOUT_NVX", "") != "yes":
             raise ConfigurationError(
                 [
-                    "autobahn's native code (NVX) is not installed, relay would be 45 times slower: "
-                    "install autobahn from a wheel, or set RELAY_WITHOUT_NVX=yes to start all the same"
+                    "autobahn's native code (NVX) is not installed, relay would be 45 times "
+                    "slower: install autobahn from a wheel, or set RELAY_WITHOUT_NVX=yes to start "
+                    "all the same"
                 ]
             ) from None
 
@@ -244,7 +244,7 @@ class RouterService(Service):
         for line in self._made:
             self.log.info("{line}", line=line)
         for listener in listeners(settings, dialect_keys()):
-            factory: Factory = FrontFactory(self._hall, self._faces_of(listener.dialects))
+            factory: Any = FrontFactory(self._hall, self._faces_of(listener.dialects))
             if listener.tls:
                 assert self._tls is not None
                 factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
@@ -271,11 +271,9 @@ class RouterService(Service):
         """Measure how late the reactor comes round."""
         now = self._reactor.seconds()
         self.metrics.loop_lag_s = max(0.0, now - due)
-        self._lag_timer = self._reactor.callLater(
-            LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S
-        )
+        self._lag_timer = self._reactor.callLater(LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S)
 
-    async def _listen(self, endpoint: str, factory: Factory) -> IAddress:
+    async def _listen(self, endpoint: str, factory: Any) -> IAddress:  # any protocol's
         if self.settings.proxy_protocol:
             factory = ProxyProtocolFactory(factory, self._proxies)
         port = await serverFromString(self._reactor, endpoint).listen(factory)
@@ -298,8 +296,9 @@ class RouterService(Service):
             return []
         config = f" --config {self.settings.config_file}" if self.settings.config_file else ""
         return [
-            f"next, mint a token for a host: relay token portal host --id 1234{config} > web.token; "
-            f"and one for a client: relay token portal client --id 1234{config} > me.token"
+            f"next, mint a token for a host: relay token portal host --id 1234{config} "
+            f"> web.token; and one for a client: relay token portal client --id 1234{config} "
+            "> me.token"
         ]
 
     def _warnings(self) -> list[str]:
@@ -329,7 +328,7 @@ class RouterService(Service):
 
     async def _stop(self) -> None:
         for port in self._ports:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
         self._ports.clear()
         self._stopping = Deferred()
         self.broker.drain(self.hurry)

@@ -212,7 +212,9 @@ async def _await(running: Any) -> None:  # any awaitable
 
 
 class _Tokens(LineReceiver):
-    """Standard input as a source of tokens: the first line starts us, each further one is the next token."""
+    """Standard input as a source of tokens: the first line starts us, each further one is the next
+    token.
+    """
 
     delimiter = b"\n"
     MAX_LENGTH = 64 * 1024

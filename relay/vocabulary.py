@@ -1,7 +1,7 @@
 """The one language spoken above the wire: events, messages, reasons and grants.
 
-Dialects translate between this and their own frames; the core speaks nothing else. Everything here is
-immutable and free of behaviour, so that it can cross every package border.
+Dialects translate between this and their own frames; the core speaks nothing else. Everything here
+is immutable and free of behaviour, so that it can cross every package border.
 
 Three words for how the two sides of a call find each other:
 
@@ -28,7 +28,9 @@ CallKey = NewType("CallKey", str)
 
 
 class Reason(enum.Enum):
-    """Why a stream, link, call or offer ended: a closed set shared by wire, logs, metrics and tests."""
+    """Why a stream, link, call or offer ended: a closed set shared by wire, logs, metrics and
+    tests.
+    """
 
     FINISHED = "finished"
     PEER_CLOSED = "peer-closed"

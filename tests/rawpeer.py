@@ -24,7 +24,6 @@ from twisted.internet.interfaces import (
     IAddress,
     IConsumer,
     IHalfCloseableProtocol,
-    IHandshakeListener,
     IListeningPort,
     IOpenSSLClientConnectionCreator,
     IPushProducer,
@@ -284,7 +283,7 @@ class _Transport(ITCPTransport, ISystemHandle, IPushProducer, IConsumer):
     """What a TCP or TLS connection of Twisted offers, as far as it is used here."""
 
 
-@implementer(IPushProducer, IHandshakeListener, IHalfCloseableProtocol)
+@implementer(IPushProducer, IHalfCloseableProtocol)
 class RawPeer(Protocol):
     """One end of one connection.
 
@@ -319,9 +318,6 @@ class RawPeer(Protocol):
         self._wire.registerProducer(self, True)
         self._connected(self)
 
-    def handshakeCompleted(self) -> None:
-        """TLS stands; nobody here waits for it."""
-
     def dataReceived(self, data: bytes) -> None:
         self._buffer += data
         self._changed()
@@ -331,7 +327,7 @@ class RawPeer(Protocol):
             self._half_ended = True
             self._changed()
         else:
-            self._wire.loseConnection()
+            self.drop()
 
     def writeConnectionLost(self) -> None:
         """Our own FIN is out."""

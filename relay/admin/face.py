@@ -1,7 +1,7 @@
 """The admin address, served by the same front door as everything else.
 
-It never shares a port with the public listeners. On an address that other machines reach it asks for the
-bearer token in ``STATE-DIR/admin.token``, which is made when it is missing.
+It never shares a port with the public listeners. On an address that other machines reach it asks
+for the bearer token in ``STATE-DIR/admin.token``, which is made when it is missing.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """From a request head to a conversation, or to a refusal: the one way in.
 
 The order is the same for every dialect: route, credential, WebSocket headers, grant, revocation and
-limits, then what the conversation wants of the broker. Each step may refuse; nothing has a side effect
-before the last, so a refused request disturbs nobody.
+limits, then what the conversation wants of the broker. Each step may refuse; nothing has a side
+effect before the last, so a refused request disturbs nobody.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Reception:
     async def admit(self, face: IRouterFace, request: Request) -> Admission:
         """Judge a request.
 
-        :raises RelayError: the refusal, already logged, counted, and delayed where logins fail often
+        :raises RelayError: the refusal, already logged, counted, and delayed where logins fail
+            often
         """
         try:
             admission = self._judge(face, request)

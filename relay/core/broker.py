@@ -1,8 +1,9 @@
 """Offers and calls: who is registered under which name, and who waits for whom.
 
-A call is answered in one of three ways (:class:`relay.vocabulary.Answer`): by a new stream on the offer's
-link, by an announcement that another link joins with a key, or by the head of a queue of waiting links.
-Calls that a host has not answered are bounded; further ones wait in order, bounded too.
+A call is answered in one of three ways (:class:`relay.vocabulary.Answer`): by a new stream on the
+offer's link, by an announcement that another link joins with a key, or by the head of a queue of
+waiting links. Calls that a host has not answered are bounded; further ones wait in order, bounded
+too.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from twisted.logger import Logger
+from zope.interface import implementer
 
 from relay.core.denials import Denials
 from relay.core.ledger import Ledger
@@ -29,7 +31,7 @@ from relay.errors import (
     RelayError,
     WrongName,
 )
-from relay.interfaces import IStream
+from relay.interfaces import ICircuit, IStream
 from relay.metrics import Metrics
 from relay.settings.model import Limits
 from relay.vocabulary import (
@@ -73,8 +75,8 @@ class PendingCall:
 class Standing:
     """All that is known of one name: its registration and its unanswered calls.
 
-    It outlives the registration for as long as calls wait: a host that lost its control link may still
-    join them, and so may its successor.
+    It outlives the registration for as long as calls wait: a host that lost its control link may
+    still join them, and so may its successor.
     """
 
     __slots__ = ("announced", "offer", "responders", "session", "waiting")
@@ -189,7 +191,8 @@ class Broker:
         if isinstance(intent, Offer):
             self._withdraw(session, intent.name)
         self.log.info(
-            "link down: {link} ({dialect} {role}, {subject}) after {seconds:.1f} s: {reason}{detail}",
+            "link down: {link} ({dialect} {role}, {subject}) after {seconds:.1f} s: "
+            "{reason}{detail}",
             event="link-down",
             link=session.label,
             dialect=session.grant.dialect if session.grant else "?",
@@ -319,7 +322,7 @@ class Broker:
         if services is not None and call.service not in services:
             known = ", ".join(sorted(services))
             raise NoSuchOffer(
-                f"the host of {call.name} does not offer the service {call.service!r}, only {known}",
+                f"the host of {call.name} offers no service {call.service!r}, only {known}",
                 "name one of its services",
             )
         if len(standing.waiting) >= WAITING_CALLS:
@@ -456,6 +459,7 @@ class Broker:
                 drained()
 
 
+@implementer(ICircuit)
 class _Waiting:
     """Stands in for the circuit of a caller that has none yet: its end ends the call."""
 
@@ -474,6 +478,7 @@ class _Waiting:
         self._broker._forget(self._pending)
 
 
+@implementer(ICircuit)
 class _Opening:
     """Stands in for the circuit of a host's stream that has not accepted yet."""
 

@@ -67,7 +67,7 @@ class Ledger:
     def _check(self) -> None:
         self._timer = None
         now = self._wheel.now()
-        for holder, (drained, since) in list(self._holders.items()):
+        for holder, (drained, _) in list(self._holders.items()):
             if holder.drained_bytes() != drained:
                 self._holders[holder] = (holder.drained_bytes(), now)
         for holder in self._stalled(now):

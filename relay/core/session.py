@@ -1,8 +1,8 @@
 """Drives one conversation over one link.
 
-The session is where wire and core meet: messages go through the conversation and come out as events;
-events of the core come out as messages. It owns the link's streams, its one producer slot, its liveness
-and its end. Whatever goes wrong here ends this link and no other.
+The session is where wire and core meet: messages go through the conversation and come out as
+events; events of the core come out as messages. It owns the link's streams, its one producer slot,
+its liveness and its end. Whatever goes wrong here ends this link and no other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from relay.core.flow import CreditlessStream, CreditStream, DedicatedStream, Hol
 from relay.core.ledger import Ledger
 from relay.core.liveness import Entry, Liveness, Wheel
 from relay.errors import LimitReached, ProtocolError, RelayError
-from relay.interfaces import IConversation, ILink, ILinkReceiver, IStream
+from relay.interfaces import IConversation, ILink, ILinkReceiver, IStream, ITunnelSession
 from relay.vocabulary import (
     Accept,
     Call,
@@ -42,9 +42,12 @@ from relay.vocabulary import (
 
 MAX_STREAMS = 1024
 
+SHARED = frozenset({Shape.CREDIT, Shape.CREDITLESS})
+"""The shapes of links that carry several streams, each with an end of its own."""
+
 
 class ISwitch(Protocol):
-    """Who decides what a session's requests lead to: the broker of a router, the tunnel of a daemon."""
+    """Who decides what a session's requests lead to: a router's broker, a daemon's tunnel."""
 
     def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
         """The peer asks for something. :raises RelayError: when it may not have it."""
@@ -79,7 +82,7 @@ class Surroundings:
         self.max_streams = max_streams
 
 
-@implementer(ILinkReceiver)
+@implementer(ILinkReceiver, ITunnelSession)
 class Session:
     """One link's side of the core.
 
@@ -89,6 +92,8 @@ class Session:
 
     __slots__ = (
         "_around",
+        "_close",
+        "_full",
         "_liveness",
         "_pausers",
         "_streams",
@@ -125,6 +130,8 @@ class Session:
         self.reason: Reason | None = None
         self._switch = switch
         self._around = around
+        self._close: Close | None = None
+        self._full = False
         self._streams: dict[int, LinkStream] = {}
         self._pausers: set[LinkStream] | None = None
         self._watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
@@ -148,21 +155,24 @@ class Session:
         """A message, or a part of one, arrived."""
         if self.reason is not None:
             return
+        payload_only = False
         try:
             outputs = self.conversation.receive(message, self.wheel.now())
             for output in outputs:
                 if type(output) is Data:
+                    payload_only = True
                     stream = self._streams.get(output.stream)
                     if stream is not None:
                         stream.deliver(output)
                 else:
                     self._dispatch(output)
                     self._rearm()
+            if not payload_only:
+                self._rearm()
         except RelayError as error:
             self.fail(error)
         except Exception:
-            self.log.failure("{link}: a message could not be handled", link=self.label)
-            self.end(Reason.INTERNAL)
+            self._failed_inside()
 
     def link_lost(self, close: Close | None, reason: Reason, detail: str) -> None:
         """The link is gone."""
@@ -171,17 +181,24 @@ class Session:
         self._finish(reason, close, detail)
 
     def pauseProducing(self) -> None:
-        """The link's send buffer is full: nobody may send."""
+        """The link's send buffer is full: nobody may send, streams still to come included."""
+        if self._full:
+            return
+        self._full = True
         for stream in tuple(self._streams.values()):
             stream.hold(Hold.LINK)
 
     def resumeProducing(self) -> None:
-        """The link's send buffer is empty: everybody may send, another one first each time."""
+        """The link's send buffer is empty: each may send in turn, until it is full again."""
+        self._full = False
         streams = tuple(self._streams.values())
         if streams:
             self._turn = (self._turn + 1) % len(streams)
             for stream in streams[self._turn :] + streams[: self._turn]:
                 stream.release(Hold.LINK)
+                if self._full:
+                    stream.hold(Hold.LINK)
+                    break
 
     def stopProducing(self) -> None:
         """The link will take nothing more; ``link_lost`` follows."""
@@ -205,7 +222,12 @@ class Session:
 
     def send(self, data: Data) -> None:
         """The byte path outwards."""
-        self.link.send_message(self.conversation.encode(data))
+        try:
+            self.link.send_message(self.conversation.encode(data))
+        except RelayError as error:
+            self.fail(error)
+        except Exception:
+            self._failed_inside()
 
     def perform(self, event: Event) -> None:
         """Have the conversation tell the peer of ``event``."""
@@ -214,14 +236,15 @@ class Session:
 
     def stream_over(self, stream: LinkStream, event: Reset) -> None:
         """A stream's own side ended: tell the peer; a dedicated link ends with it."""
-        self._streams.pop(stream.stream_id, None)
+        if self._streams.get(stream.stream_id) is stream:
+            del self._streams[stream.stream_id]
         if self.conversation.shape is Shape.DEDICATED:
             self.end(event.reason, event.close)
         else:
             self.perform(event)
 
     def pause_for(self, stream: LinkStream) -> None:
-        """A creditless stream is full: read nothing more from the link."""
+        """A stream can take nothing more: read nothing more from the link."""
         if self._pausers is None:
             self._pausers = set()
         if not self._pausers:
@@ -249,17 +272,26 @@ class Session:
         stream = self._streams.get(stream_id)
         if stream is not None:
             return stream
-        if len(self._streams) >= self._around.max_streams:
-            raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
-        self.ledger.admit()
+        self.check_room()
         if self.conversation.shape is Shape.CREDIT:
             stream = CreditStream(self, stream_id, send_credit, self._around.window_bytes)
         elif self.conversation.shape is Shape.CREDITLESS:
             stream = CreditlessStream(self, stream_id)
         else:
             stream = DedicatedStream(self, stream_id)
+        if self.reason is not None:
+            stream.peer_reset(self.reason, self._close)
+            return stream
         self._streams[stream_id] = stream
+        if self._full:
+            stream.hold(Hold.LINK)
         return stream
+
+    def check_room(self) -> None:
+        """:raises LimitReached: when the link or the process carries as much as it may."""
+        if len(self._streams) >= self._around.max_streams:
+            raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
+        self.ledger.admit()
 
     def streams(self) -> Mapping[int, LinkStream]:
         """:returns: the live streams by id."""
@@ -274,6 +306,26 @@ class Session:
             self._end_link(error.reason, own)
             self._finish(error.reason, None, error.text)
 
+    def refuse(self, stream_id: int, error: RelayError) -> None:
+        """What a stream asked for cannot be had: end it, and the link only where it has no other."""
+        if self.conversation.shape in SHARED:
+            self.end_stream(stream_id, error.reason)
+        else:
+            self.fail(error)
+
+    def end_stream(
+        self, stream_id: int, reason: Reason, close: Close | None = None, detail: str = ""
+    ) -> None:
+        """End one stream; a link that has no other ends with it."""
+        if self.conversation.shape not in SHARED:
+            self.end(reason, close, detail)
+            return
+        stream = self._streams.get(stream_id)
+        if stream is None:
+            self.perform(Reset(reason, stream_id, close))
+        else:
+            stream.reset(reason, close)
+
     def end(self, reason: Reason, close: Close | None = None, detail: str = "") -> None:
         """End the link, after all that was sent."""
         if self.reason is None:
@@ -281,11 +333,20 @@ class Session:
             self._finish(reason, close, detail)
 
     def _end_link(self, reason: Reason, close: Close | None) -> None:
-        answer = self.conversation.end(reason, close)
+        try:
+            answer = self.conversation.end(reason, close)
+        except Exception:
+            self.log.failure("{link}: no word for the end of the link", link=self.label)
+            answer = None
         if answer is None:
             self.link.abort()
         else:
             self.link.close(answer)
+
+    def _failed_inside(self) -> None:
+        """An exception that is nobody's fault but ours: it ends this link and no other."""
+        self.log.failure("{link}: a message could not be handled", link=self.label)
+        self.end(Reason.INTERNAL)
 
     def close(self, reason: Reason) -> None:
         """End the link in order."""
@@ -295,7 +356,7 @@ class Session:
         """:returns: fires with the reason and the peer's Close, when the link is over."""
         waiting: Deferred[tuple[Reason, Close | None]] = Deferred()
         if self.reason is not None:
-            waiting.callback((self.reason, None))
+            waiting.callback((self.reason, self._close))
         else:
             if self._watchers is None:
                 self._watchers = []
@@ -305,13 +366,15 @@ class Session:
     # -- inside ----------------------------------------------------------------------------------
 
     def _run(self, step: Callable[[float], Outputs], now: float) -> None:
-        """Take the outputs of one step of the conversation; a peer's fault ends the link."""
+        """Take the outputs of one step of the conversation; a fault ends the link."""
         try:
             for output in step(now):
                 self._dispatch(output)
+            self._rearm()
         except RelayError as error:
             self.fail(error)
-        self._rearm()
+        except Exception:
+            self._failed_inside()
 
     def _dispatch(self, output: Event | Message) -> None:
         if self.reason is not None:
@@ -331,6 +394,9 @@ class Session:
             if stream is not None:
                 stream.peer_finished()
         elif isinstance(output, Reset):
+            if self.conversation.shape not in SHARED:
+                self.end(output.reason, output.close)
+                return
             stream = self._streams.pop(output.stream, None)
             if stream is not None:
                 stream.peer_reset(output.reason, output.close)
@@ -338,8 +404,15 @@ class Session:
             self.end(output.reason, output.close)
         elif isinstance(output, Accept):
             self._switch.accepted(self, output)
-        elif isinstance(output, Hello | Offer | Call | Join | Enter):
+        elif isinstance(output, Hello | Offer):
             self._switch.requested(self, output)
+        elif isinstance(output, Call | Join | Enter):
+            try:
+                self._switch.requested(self, output)
+            except ProtocolError:
+                raise
+            except RelayError as error:
+                self.refuse(output.stream, error)
         else:
             raise ProtocolError(f"{type(output).__name__} means nothing here")
 
@@ -365,7 +438,9 @@ class Session:
         if self.reason is not None or liveness is None:
             return
         heard, self.link.heard = self.link.heard, False
-        excused = self.link.has_unsent() or self._reads_nothing()
+        # a ping that is cut off lies unsent too: once asked, only an answer counts
+        unsent = not liveness.asked and self.link.has_unsent()
+        excused = unsent or bool(self._pausers)
         ping, dead = liveness.judge(self.wheel.now(), heard, excused)
         if dead:
             self.link.abort()
@@ -375,18 +450,10 @@ class Session:
             self.link.ping()
         self._timer = self.wheel.after(liveness.check_s, self._look)
 
-    def _reads_nothing(self) -> bool:
-        if self._pausers:
-            return True
-        if self.conversation.shape is not Shape.DEDICATED:
-            return False
-        stream = self._streams.get(0)
-        return stream is not None and stream.is_paused()
-
     def _finish(self, reason: Reason, close: Close | None, detail: str) -> None:
         if self.reason is not None:
             return
-        self.reason = reason
+        self.reason, self._close = reason, close
         for timer in (self._timer, self._wake):
             if timer is not None:
                 timer.cancel()

@@ -1,8 +1,8 @@
 """A stream, and the joining of two: the message gear's byte path on one page.
 
 The way of one chunk: the link's conversation yields ``Data`` -> :meth:`Stream.deliver` -> the
-partner's ``send`` -> the partner's link. Ends take the longer way through the :class:`Circuit`, which
-decides what a side without half-close is told, and when the circuit is over.
+partner's ``send`` -> the partner's link. Ends take the longer way through the :class:`Circuit`,
+which decides what a side without half-close is told, and when the circuit is over.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections import deque
 
 from zope.interface import implementer
 
-from relay.interfaces import IStream
+from relay.interfaces import ICircuit, IStream
 from relay.vocabulary import Carries, Close, Data, Enter, Reason, TopicName
 
 BUFFER_MESSAGES = 128
@@ -18,7 +18,7 @@ MESSAGE_BYTES = 10_485_760
 """Largest message that is put together from parts; the rest of a longer one is dropped."""
 
 
-@implementer(IStream)
+@implementer(IStream, ICircuit)
 class Member:
     """One stream's seat in a topic: what the stream's partner is.
 

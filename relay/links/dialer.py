@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import cast
 from urllib.parse import urlsplit
 
+from twisted.internet import error as net_error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.error import (
-    ConnectError,
-    ConnectingCancelledError,
-    ConnectionDone,
-    ConnectionLost,
-    ConnectionRefusedError,
-    DNSLookupError,
-    TimeoutError,
-)
 from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
@@ -28,8 +21,8 @@ from relay.vocabulary import Reason
 
 CONNECT_TIMEOUT_S = 10.0
 ATTEMPT_DELAY_S = 0.1
-"""Between the addresses of one name (RFC 8305, section 5: no less). Twisted notices only at the end of it
-that the last one refused (seen), so its own 0.3 s would be added to each wait for a router's return."""
+"""Between the addresses of one name (RFC 8305, section 5: no less). Twisted notices only at the end
+of it that the last one refused (seen), so its own 0.3 s would add to each wait for a router."""
 
 SILENT_S = 5.0
 """A port that accepts and says nothing is reported after so long ..."""
@@ -109,7 +102,7 @@ class Dialer:
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
         factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
         try:
-            link: ClientLink = await self._endpoint().connect(factory)
+            link = cast(ClientLink, await self._endpoint().connect(factory))
         except Exception as error:
             raise self._explain(error) from error
         report = self._reactor.callLater(SILENT_S, _fire, silent) if silent is not None else None
@@ -155,24 +148,24 @@ class Dialer:
         if isinstance(error, RelayError):
             return error
         where = f"{self._host}:{self._port}"
-        if isinstance(error, DNSLookupError):
+        if isinstance(error, net_error.DNSLookupError):
             return CannotConnect(
                 f"the name {self._host} is not known", "check the name, and the DNS of this machine"
             )
-        if isinstance(error, ConnectionRefusedError):
+        if isinstance(error, net_error.ConnectionRefusedError):
             return CannotConnect(
                 f"nothing listens at {where}", "is the router running, and is the port right?"
             )
-        if isinstance(error, TimeoutError | ConnectingCancelledError):
+        if isinstance(error, net_error.TimeoutError | net_error.ConnectingCancelledError):
             return CannotConnect(
                 f"{where} does not answer", "check the address, and firewalls on the way"
             )
-        if isinstance(error, ConnectError):
+        if isinstance(error, net_error.ConnectError):
             return CannotConnect(f"{where}: {error.args[-1] if error.args else error}")
         return CannotConnect(f"{where}: {error}")
 
     def _explain_lost(self, failure: Failure) -> RelayError:
-        if failure.check(ConnectionDone, ConnectionLost):
+        if failure.check(net_error.ConnectionDone, net_error.ConnectionLost):
             return NotARouter(
                 "it closed the connection without an answer",
                 "is this the port of a relay router? if it speaks TLS only, use wss://",
@@ -253,7 +246,7 @@ def refusal(
 
 
 def retry_after_s(headers: Mapping[str, str]) -> int | None:
-    """:returns: the seconds of a ``Retry-After``; dates, which no router of the five sends, are ignored."""
+    """:returns: the seconds of a ``Retry-After``; dates, which no router sends, are ignored."""
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return int(value[:9])

@@ -1,7 +1,7 @@
 """The HTTP front door, one per listening endpoint: request head -> dialect, or refusal.
 
-Every request of a kept connection is routed anew. A WebSocket handshake that was admitted leaves this
-module with all its bytes; a plain request is answered here.
+Every request of a kept connection is routed anew. A WebSocket handshake that was admitted leaves
+this module with all its bytes; a plain request is answered here.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
+from typing import cast
 from urllib.parse import urlsplit
 
 import h11
@@ -91,7 +92,7 @@ class Hall:
         """
         conversation = admission.conversation
         assert conversation is not None
-        link: ServerLink = self.websockets.buildProtocol(transport.getPeer())
+        link = cast(ServerLink, self.websockets.buildProtocol(transport.getPeer()))
         link.clock = self.reactor
         link.upgrade_headers = conversation.upgrade_headers
         link.limit(
@@ -172,7 +173,8 @@ class Hall:
 class FrontDoor(Protocol):
     """One connection until it is known what it wants.
 
-    :param faces: the dialects behind this listener, most specific first; asked anew for each request
+    :param faces: the dialects behind this listener, most specific first; asked anew for each
+        request
     """
 
     log = Logger()
@@ -264,7 +266,7 @@ class FrontDoor(Protocol):
 
     def _explain(self, error: Exception) -> str:
         if self._raw[:1] == b"\x16":
-            return "this port speaks plain HTTP, and TLS arrived: use ws:// or http://, or another port"
+            return "plain HTTP is spoken here, and TLS arrived: use ws:// or http://"
         return f"this is not HTTP/1.1: {error}"
 
     def _next_events(self) -> None:
@@ -370,7 +372,8 @@ class FrontDoor(Protocol):
     def _respond(self) -> None:
         """A plain request is complete: answer it."""
         head, face = self._request, self._face
-        assert head is not None and face is not None
+        assert head is not None
+        assert face is not None
         request = self._as_request(head)._replace(body=b"".join(self._body))
         self._judge(face, request)
 

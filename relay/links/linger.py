@@ -1,8 +1,8 @@
 """Closing a socket without losing its tail.
 
-A kernel answers bytes that arrive after a close with a reset, and a reset destroys what the peer has not
-read yet. So a socket is closed in steps: flush, tell the peer that no more comes, read and drop what it
-still says, and let go when it has taken everything, or has taken nothing for too long.
+A kernel answers bytes that arrive after a close with a reset, and a reset destroys what the peer
+has not read yet. So a socket is closed in steps: flush, tell the peer that no more comes, read and
+drop what it still says, and let go when it has taken everything, or has taken nothing for too long.
 """
 
 from __future__ import annotations

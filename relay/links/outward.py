@@ -9,10 +9,17 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from twisted.application.internet import ClientService
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocol,
+    IProtocolFactory,
+    IReactorTime,
+    IStreamClientEndpoint,
+)
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -64,7 +71,9 @@ FAILED_CALLS: dict[Reason, RelayError] = {
     Reason.NO_SUCH_OFFER: NoSuchOffer("the host does not offer that service"),
     Reason.TARGET_FORBIDDEN: TargetForbidden("the host does not allow that target"),
 }
-"""A host that cannot serve a call accepts it and ends it at once; the user is told as of a refusal."""
+"""A host that cannot serve a call accepts it and ends it at once; the user is told as of a
+refusal.
+"""
 
 
 @implementer(IOutward)
@@ -73,6 +82,7 @@ class Outward:
 
     :param metrics: of the process
     :param connected: called whenever the tunnel's offer stands
+    :ivar asked_at: when the router last asked for something
     """
 
     log = Logger()
@@ -88,6 +98,7 @@ class Outward:
         self.settings = settings
         self.addresses: list[tuple[str, object]] = []
         self.circuits: set[Circuit] = set()
+        self.asked_at = -math.inf
         self._reactor = reactor
         self._around = around
         self._metrics = metrics
@@ -389,7 +400,7 @@ class Outward:
         """Close what listens, let circuits end within ``drain_s``, then end the rest."""
         self._stopping = True
         for port in self._ports:
-            await port.stopListening()
+            await maybeDeferred(port.stopListening)
         if self._service is not None:
             await self._service.stopService()
         for session in tuple(self._sessions):
@@ -476,12 +487,17 @@ class _Tunnel:
         self._outward._session_over(session, reason, detail)
 
 
+_NOWHERE = IPv4Address("TCP", "0.0.0.0", 0)
+"""An errand is not one connection, so it has no one address."""
+
+
 class _Standing(Protocol):
     """What ClientService holds while an errand's link stands; it has no bytes of its own."""
 
 
+@implementer(IStreamClientEndpoint)
 class Keeper:
-    """An errand as an endpoint for ClientService, with the waits of DESIGN 4 as its retry policy."""
+    """An errand as an endpoint for ClientService; its retry policy is the waits of DESIGN 4."""
 
     def __init__(self, outward: Outward, errand: Callable[[], Awaitable[ITunnelSession]]) -> None:
         self.final: Deferred[None] = Deferred()
@@ -491,7 +507,7 @@ class Keeper:
         self._stood_ever = False
         self._next_s = 0.0
 
-    def connect(self, factory: IProtocolFactory) -> Deferred[Protocol]:
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
         """Run the errand until its link stands."""
         return Deferred.fromCoroutine(self._connect(factory))
 
@@ -499,7 +515,7 @@ class Keeper:
         """:returns: the wait before the next attempt."""
         return self._next_s
 
-    async def _connect(self, factory: IProtocolFactory) -> Protocol:
+    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
         try:
             session = await self._errand()
         except RelayError as error:
@@ -508,7 +524,7 @@ class Keeper:
         self._stood_ever = True
         self._patience.stood()
         self._outward.stood()
-        protocol = cast(Protocol, factory.buildProtocol(None))
+        protocol = cast(Protocol, factory.buildProtocol(_NOWHERE))
         protocol.makeConnection(_SessionTransport(session))
         started = self._outward.now()
         cast(Session, session).when_closed().addCallback(self._closed, protocol, started)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from twisted.internet.interfaces import IAddress, IProtocol
+from typing import Any
+
+from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.haproxy._wrapper import HAProxyWrappingFactory
@@ -26,15 +28,14 @@ class ProxyProtocolFactory(HAProxyWrappingFactory):
         self._proxies = proxies
 
     @override
-    def buildProtocol(self, addr: IAddress) -> IProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> Any:  # None turns a connection away
         """A connection was accepted."""
         host = getattr(addr, "host", None)
         if host is not None and not self._proxies.is_trusted(host):
             self.log.info(
-                "refused {peer}: the PROXY protocol is spoken here, and {peer} is not in trusted-proxies",
+                "refused {peer}: the PROXY protocol is spoken here, and trusted-proxies lacks it",
                 event="refused",
                 peer=host,
             )
             return None
-        built: IProtocol | None = super().buildProtocol(addr)
-        return built
+        return super().buildProtocol(addr)

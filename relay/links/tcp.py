@@ -1,7 +1,8 @@
 """Local sockets of host and client, and standard input and output, as streams.
 
-They need no conversation: a chunk is a chunk. Half-close is kept; an end with nothing missing closes in
-order, any other end shows as a reset, so that no application takes a cut transfer for a whole one.
+They need no conversation: a chunk is a chunk. Half-close is kept; an end with nothing missing
+closes in order, any other end shows as a reset, so that no application takes a cut transfer for a
+whole one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 LOCAL_CARRIES = Carries(half_close=True)
 GOODBYE_S = 2.0
-"""How long an application may keep its side open once it has taken everything and nobody reads it."""
+"""How long an application may keep its side open once it has taken everything and nobody reads it.
+"""
 
 _numbers = itertools.count(1)
 
@@ -184,14 +186,16 @@ class LocalStream(Stream, Protocol):
 
     @override
     def has_left(self) -> bool | None:
-        """:returns: whether the application has closed for good rather than half-closed; None: unknown."""
+        """:returns: whether the application has closed for good rather than half-closed; None:
+        unknown.
+        """
         ours, theirs = self.transport.getHost(), self.transport.getPeer()
         handle = getattr(self.transport, "getHandle", None)
         if handle is None or not hasattr(ours, "port"):
             return None
         return peer_has_closed(
             handle().family,
-            (ours.host, ours.port),
+            (ours.host, ours.port),  # type: ignore[attr-defined]  # looked at above
             (theirs.host, theirs.port),  # type: ignore[attr-defined]  # same kind as ours
         )
 

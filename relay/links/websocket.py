@@ -1,14 +1,14 @@
 """autobahn's WebSocket engine as a link, on either side of a connection.
 
-What autobahn does here: the handshake, frames, masks and the close handshake. What it does not do: timers
-(its own drop healthy peers that we do not read), size limits that answer in our words, collecting messages
-that nobody reads whole, logging.
+What autobahn does here: the handshake, frames, masks and the close handshake. What it does not do:
+timers (its own drop healthy peers that we do not read), size limits that answer in our words,
+collecting messages that nobody reads whole, logging.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from autobahn.twisted.websocket import (
     WebSocketClientFactory,
@@ -17,7 +17,8 @@ from autobahn.twisted.websocket import (
     WebSocketServerProtocol,
 )
 from autobahn.websocket.protocol import WebSocketProtocol
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
@@ -50,7 +51,7 @@ _WORDS = {reason.value: reason for reason in Reason}
 
 
 def reason_of(close: Close) -> Reason:
-    """:returns: what a peer's Close means: its text where that is one of our words, else its code."""
+    """:returns: what a peer's Close means: its text where that is our word, else its code."""
     word = _WORDS.get(close.text)
     if word is not None:
         return word
@@ -67,7 +68,7 @@ class _Silence:
 
 
 @implementer(ILink)
-class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no types
+class WebSocketLink(WebSocketProtocol):
     """What both sides share; mixed into autobahn's server and client protocols.
 
     :ivar clock: for the bounded waits at the end
@@ -78,6 +79,7 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
     """
 
     log = _Silence()
+    transport: Any  # TCP or TLS: Twisted has no one interface for all that is needed of both
     clock: IReactorTime
     max_frame_bytes: int = 0
     max_message_bytes: int = 0
@@ -131,7 +133,7 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
             self.sendFrame(opcode=9)
 
     def close(self, close: Close) -> None:
-        """Send a Close behind all that was sent; drop what still arrives, and wait within bounds."""
+        """Send a Close behind all that was sent; drop what still arrives; wait within bounds."""
         self._let_go_of_receiver()
         if self.state == WebSocketProtocol.STATE_OPEN:
             reason = close.text.encode()[:123] if close.text else None
@@ -174,7 +176,7 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
         elif self.max_message_bytes and self._message_bytes > self.max_message_bytes:
             self._fail(
                 MESSAGE_TOO_BIG,
-                f"a message of {self._message_bytes} bytes or more, {self.max_message_bytes} are allowed",
+                f"a message over {self.max_message_bytes} bytes",
             )
 
     def _onMessageFrameData(self, payload: bytes) -> None:
@@ -202,7 +204,8 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
     def _onPong(self, payload: bytes) -> None:
         """Any byte counts as a sign of life; a Pong means nothing more."""
 
-    def onCloseFrame(self, code: int | None, reasonRaw: bytes | None) -> bool | None:
+    @override
+    def onCloseFrame(self, code: Any, reasonRaw: Any) -> bool | None:  # autobahn passes None, too
         """The peer closes, or answers our Close."""
         first = self.state == WebSocketProtocol.STATE_OPEN
         stop: bool | None = super().onCloseFrame(code, reasonRaw)
@@ -227,8 +230,8 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
         self._linger_on()
 
     def _closeConnection(self, abort: bool = False) -> None:
-        # A server drops hard once its Close was answered; the answer says that the peer has read it all,
-        # and an orderly end is what the Rust programs wait for.
+        # A server drops hard once its Close was answered; the answer says that the peer has read
+        # it all, and an orderly end is what the Rust programs wait for.
         if abort and not self.wasClean:
             self.transport.abortConnection()
             return
@@ -237,12 +240,12 @@ class WebSocketLink(WebSocketProtocol):  # type: ignore[misc]  # autobahn has no
             hard = self.transport.abortConnection
             self._linger = Linger(self.transport, self.clock, CLOSE_REPLY_S, hard, hard)
 
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         if self._linger is not None:
             self._linger.stop()
             self._linger = None
-        self._connectionLost(reason)
+        self._connectionLost(reason)  # type: ignore[arg-type]  # a Failure, whatever it says
         self._tell_lost(None, Reason.LOST, reason.getErrorMessage().rstrip("."))
         if self.gone is not None:
             self.gone(self)
@@ -316,13 +319,13 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
     def connectionMade(self) -> None:
         """Begin without autobahn's report on the transport."""
         tune(self.transport)
-        self._transport_details = None
+        self._transport_details = None  # type: ignore[assignment]  # only its log would read it
         self._connectionMade()
 
     @override
-    def onConnect(self, request: object) -> tuple[None, Mapping[str, str]]:
+    def onConnect(self, request: object) -> tuple[None, dict[str, str]]:
         """Accept: no subprotocol, our headers."""
-        return None, self.upgrade_headers
+        return None, dict(self.upgrade_headers)
 
     @override
     def onOpen(self) -> None:
@@ -330,7 +333,7 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
         self.opened(self)
 
 
-class ServerLinkFactory(WebSocketServerFactory):  # type: ignore[misc]  # autobahn has no types
+class ServerLinkFactory(WebSocketServerFactory):
     """Makes :class:`ServerLink`; all timers and limits of autobahn's own are off."""
 
     protocol = ServerLink
@@ -397,6 +400,7 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
                 return self._give_up(0, {}, "an endless head")
         super().dataReceived(data)
 
+    @override
     def _onConnect(self, response: Any) -> None:  # autobahn has no types
         self._response_headers = response.headers
 
@@ -408,7 +412,7 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
         self.answered(self, headers)
 
     @override
-    def connectionLost(self, reason: Failure) -> None:
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
         super().connectionLost(reason)
         if not self._answered and not self._refused:
@@ -432,7 +436,7 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
             self.transport.abortConnection()
 
 
-class ClientLinkFactory(WebSocketClientFactory):  # type: ignore[misc]  # autobahn has no types
+class ClientLinkFactory(WebSocketClientFactory):
     """Makes one :class:`ClientLink` for one request.
 
     :param url: ``ws`` or ``wss`` URL with path and query
@@ -449,8 +453,8 @@ class ClientLinkFactory(WebSocketClientFactory):  # type: ignore[misc]  # autoba
         self.setProtocolOptions(serverConnectionDropTimeout=0)
 
     @override
-    def buildProtocol(self, addr: object) -> ClientLink:
+    def buildProtocol(self, addr: IAddress | None) -> ClientLink:
         """Connected: wire the link up before it sends its request."""
-        link: ClientLink = super().buildProtocol(addr)
+        link = cast(ClientLink, super().buildProtocol(addr))
         self.prepare(link)
         return link

@@ -1,7 +1,7 @@
 """Window arithmetic of one stream on a shared link with credit.
 
-A receiver grants a window; the sender spends it on payload bytes; the receiver refunds what its consumer
-took, in portions of at least half a window, so that refunds cost little.
+A receiver grants a window; the sender spends it on payload bytes; the receiver refunds what its
+consumer took, in portions of at least half a window, so that refunds cost little.
 """
 
 from __future__ import annotations

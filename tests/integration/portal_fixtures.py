@@ -3,30 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 import pytest
-import pytest_twisted
-from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 
-from tests.integration.portal_peers import SECRET, Router, RouterMaker, TunnelMaker
+from tests.integration.portal_peers import SECRET, Router, RouterMaker, TunnelMaker, wait_for
 from tests.integration.portal_programs import Program, Programs
-from tests.rawpeer import DEADLINE_S, POLL_S, RawServer, the_reactor
+from tests.rawpeer import DEADLINE_S, POLL_S, RawServer
 
 T = TypeVar("T")
-
-
-def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run ``coroutine`` to its end from a fixture that is no coroutine itself."""
-
-    async def in_a_running_reactor() -> T:
-        await deferLater(the_reactor(), 0)
-        return await coroutine
-
-    return cast(T, pytest_twisted.blockon(Deferred.fromCoroutine(in_a_running_reactor())))
 
 
 @pytest.fixture

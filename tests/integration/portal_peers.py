@@ -8,18 +8,20 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jwt
 import pytest
+import pytest_twisted
 import trustme
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
+from twisted.internet.task import deferLater
 
 from relay.daemon import IReactor
 from relay.router import RouterService
@@ -49,6 +51,7 @@ from tests.rawpeer import (
 SECRET = "compat-vector-secret-0123456789abcdef"
 CONNECTED = Frame(Op.TEXT, b'"Connected"')
 LIFETIME_S = 3600
+T = TypeVar("T")
 END_S = 2.0
 """How soon the end of one side must reach the other (checks 16 and 17)."""
 
@@ -67,6 +70,16 @@ def demo_differs(reason: str, *, always: bool = True) -> pytest.MarkDecorator:
     mark = pytest.mark.xfail(reason=f"demo: {reason}", strict=always, raises=AssertionError)
     both = ["ours", pytest.param("demo", marks=mark)]
     return pytest.mark.parametrize("router", both, indirect=True)
+
+
+def wait_for(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run ``coroutine`` to its end from a fixture that is no coroutine itself."""
+
+    async def in_a_running_reactor() -> T:
+        await deferLater(the_reactor(), 0)
+        return await coroutine
+
+    return cast(T, pytest_twisted.blockon(Deferred.fromCoroutine(in_a_running_reactor())))
 
 
 # -- tokens --------------------------------------------------------------------------------------

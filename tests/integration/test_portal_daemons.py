@@ -12,7 +12,7 @@ import pytest_twisted
 
 from relay.settings.model import Door
 from relay.vocabulary import Role
-from tests.integration.portal_peers import CONNECTED, TunnelMaker
+from tests.integration.portal_peers import CONNECTED, TunnelMaker, wait_for
 from tests.integration.portal_programs import Programs
 from tests.rawpeer import (
     Ended,
@@ -131,8 +131,6 @@ def daemon(
     expected_log_errors: Callable[[], object],
 ) -> Iterator[Daemon]:
     """The host or client that the parameter names; what it says of a failed call is expected."""
-    from tests.integration.portal_fixtures import wait_for
-
     made = Daemon(request.param, scripted_router, tunnels, programs)
     yield made
     wait_for(made.target.close())

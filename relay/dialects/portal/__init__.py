@@ -1,9 +1,9 @@
 """Dialect portal: Matic Portal, all four faces.
 
-Source of the format: the public project MaticianInc/portal at commit 1c75f42, as described in the project's
-specification of it (docs/dialects/portal.rst names what we add). Modules: ``wire`` paths and control
-messages, ``tokens`` claims, ``data`` the payload links, ``router`` the router's face, ``host`` and
-``client`` ours.
+Source of the format: the public project MaticianInc/portal at commit 1c75f42, as described in the
+project's specification of it (docs/dialects/portal.rst names what we add). Modules: ``wire`` paths
+and control messages, ``tokens`` claims, ``data`` the payload links, ``router`` the router's face,
+``host`` and ``client`` ours.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The links of portal as conversations, whoever is at the other end.
 
-Payload: one binary message per chunk, boundaries kept. Text on a data link is for the endpoint alone and
-never passes. There is no half-close in the original: a Close or a drop ends both directions. Between our
-own programs, where both ends of a link asked for it, the text message ``"Finish"`` ends one direction.
+Payload: one binary message per chunk, boundaries kept. Text on a data link is for the endpoint
+alone and never passes. There is no half-close in the original: a Close or a drop ends both
+directions. Between our own programs, where both ends of a link asked for it, the text message
+``"Finish"`` ends one direction.
 """
 
 from __future__ import annotations
@@ -125,8 +126,8 @@ class PortalConversation:
 class DataLink(PortalConversation):
     """Payload both ways.
 
-    :param half_close: whether both ends of this link know ``"Finish"``; then a drop is a loss, since
-        our programs always end with a Close
+    :param half_close: whether both ends of this link know ``"Finish"``; then a drop is a loss,
+        since our programs always end with a Close
     """
 
     __slots__ = ("carries", "drop_is_end", "half_close")

@@ -30,7 +30,9 @@ from relay.vocabulary import Call, Event, OfferName, Role
 from relay.wire.tokens import peek_claims
 
 RETRY_ACCEPT_S = (0.05, 0.1, 0.15, 0.2)
-"""The original stores a call only after it has announced it, so a fast accept meets a 404 at first."""
+"""The original stores a call only after it has announced it, so a fast accept meets a 404 at
+first.
+"""
 
 GONE = 404
 

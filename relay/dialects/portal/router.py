@@ -115,9 +115,10 @@ class PortalFace:
         if request.method == "HEAD":
             raise MethodNotAllowed("only GET is served here")
         if portal.role is not ROLES[route.name]:
+            wanted = ROLES[route.name].value
             raise WrongRole(
-                f"this is a {portal.role.value} token, and {route.name} wants a {ROLES[route.name].value} token",
-                "mint one with: relay token portal " + ROLES[route.name].value,
+                f"this is a {portal.role.value} token, and {route.name} wants a {wanted} token",
+                f'mint one with "relay token portal {wanted}"',
             )
         name = offer_name(portal.portal_id)
         jti = claims.get("jti")

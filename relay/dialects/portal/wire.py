@@ -1,8 +1,8 @@
 """Paths and control messages of portal (sections 2 and 5 of its specification).
 
-Payload of a control message: one JSON value in a text message, "externally tagged": ``"Connected"``,
-``{"Status": text}`` or ``{"Incoming": {"client_name", "service_name", "nexus"}}``. Ours adds ``"Finish"``,
-which originals ignore and which is sent only where both ends asked for it.
+Payload of a control message: one JSON value in a text message, "externally tagged":
+``"Connected"``, ``{"Status": text}`` or ``{"Incoming": {"client_name", "service_name", "nexus"}}``.
+Ours adds ``"Finish"``, which originals ignore and which is sent only where both ends asked for it.
 """
 
 from __future__ import annotations
