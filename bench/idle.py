@@ -1,7 +1,8 @@
 """What an idle host costs the router: ``python -m bench.idle``.
 
-Resident memory of the router with and without a thousand registered hosts, beside the original's router;
-then as many clients come, wait unanswered, and go: memory and descriptors return to where they were.
+Resident memory of the router with and without a thousand registered hosts, beside the original's
+router; then as many clients come, wait unanswered, and go, again and again: memory and descriptors
+must not grow.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import os
 import re
 import secrets
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -29,15 +28,17 @@ STOP_S = 5.0
 LISTENING = "0A"
 TOKEN_LIFETIME_S = 7 * 86400
 RESERVED_PORTS = range(20000, 32000)
-"""Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port of that
-range would some time be given the same port for its own end, and be connected to itself."""
+"""Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port of
+that range would some time be given the same port for its own end, and be connected to itself."""
 
 
 class Late(Exception):
     """Something did not happen in time."""
 
 
-def wait(condition: Callable[[], object], what: str, deadline_s: float, poll_s: float = POLL_S) -> float:
+def wait(
+    condition: Callable[[], object], what: str, deadline_s: float, poll_s: float = POLL_S
+) -> float:
     """Wait until ``condition()`` is true.
 
     :returns: the monotonic time at which it was
@@ -251,7 +252,9 @@ class Workshop:
         """Start a program of the original."""
         path = peer(name)
         assert path is not None, f"{PEERS_VARIABLE} names no folder with portal/{name}"
-        return self.start(name, [str(path), *arguments], NO_COLOR="1", RUST_LOG="info", **environment)
+        return self.start(
+            name, [str(path), *arguments], NO_COLOR="1", RUST_LOG="info", **environment
+        )
 
     def demo(self) -> tuple[Program, int]:
         """Start the original's router. :returns: it and its port."""
@@ -338,6 +341,6 @@ def free_ports(count: int) -> list[int]:
 
 
 def listens(port: int) -> bool:
-    """:returns: whether something accepts connections there; costs far less than asking the kernel."""
+    """:returns: whether something accepts connections there; cheaper than asking the kernel."""
     with socket.socket() as probe:
         return probe.connect_ex((LOOPBACK, port)) == 0

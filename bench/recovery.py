@@ -1,7 +1,7 @@
 """How soon a tunnel works again after the router was gone: ``python -m bench.recovery``.
 
-The router is killed, stays away, and is started again; measured is the time from its listening until a
-byte has gone client - router - host - target and back.
+The router is killed, stays away, and is started again; measured is the time from its listening until
+a byte has gone client - router - host - target and back.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main() -> int:
     """Measure and print. :returns: the exit status."""
     parser = argparse.ArgumentParser("bench.recovery", description=__doc__)
     parser.add_argument("--away", type=float, nargs="+", default=[2, 10, 60], metavar="SECONDS")
-    parser.add_argument("--rounds", type=int, nargs="+", default=[6, 4, 2], help="for each of --away")
+    parser.add_argument("--rounds", type=int, nargs="+", default=[6, 4, 2], help="of each --away")
     parser.add_argument("--tunnels", type=int, default=5, help="measured at once")
     add_arguments(parser)
     options = parser.parse_args()
@@ -56,7 +56,8 @@ def main() -> int:
                 router = shop.router(port)
                 listening = wait(lambda: listens(port), "the router listening", 20)
                 times += all_back(doors, listening)
-                progress(f"away {away_s:g} s, round {number + 1}: {max(times[-len(doors) :]):.2f} s")
+                worst_s = max(times[-len(doors) :])
+                progress(f"away {away_s:g} s, round {number + 1}: {worst_s:.2f} s")
                 time.sleep(1.5)
             what = f"router away {away_s:g} s"
             rows.append(Row(what, "s", tuple(times), MEDIAN_S))

@@ -1,7 +1,7 @@
 """A fleet loses its router and comes back: ``python -m bench.stampede``.
 
-Several hundred hosts in a few processes; the router is killed, stays away, and is started again. Shown is when
-they dial (a histogram), how many do within any 100 ms, and when all stand again.
+Several hundred hosts in a few processes; the router is killed, stays away, and is started again. Shown
+is when they dial (a histogram), how many do within any 100 ms, and when all stand again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=3, help="that the hosts share")
     parser.add_argument("--away", type=float, default=5.0, metavar="SECONDS")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--share", type=float, default=0.6, help="of the fleet in any 100 ms, at most")
+    parser.add_argument("--share", type=float, default=0.6, help="in any 100 ms, at most")
     add_arguments(parser)
     options = parser.parse_args()
     at_loss: list[float] = []

@@ -1,7 +1,7 @@
 """Is the end there when a transfer ends with a close? ``python -m bench.tails``.
 
-Uploads and downloads whose sender closes right behind the last byte, through every mix of our programs
-and the originals': how many arrive whole.
+Uploads and downloads whose sender closes right behind the last byte, through every mix of our
+programs and the originals': how many arrive whole.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ def main() -> int:
                     ]
                     progress(f"{mix} {way} {name}: {whole} of {options.tries}, {note}")
     title = f"tails: transfers that end with a close, whole of {options.tries} (host/router/client)"
-    return publish(title, rows, options.json, ["what went wrong:", *complaints] if complaints else [])
+    text = ["what went wrong:", *complaints] if complaints else []
+    return publish(title, rows, options.json, text)
 
 
 def at_hand(mix: str) -> bool:

@@ -1,7 +1,7 @@
 """A big file and a slow reader: ``python -m bench.throttled``.
 
-A file goes through client, router and host, down and up. At first its reader takes little: memory of the
-three programs must not grow. Then it takes all it can get: every byte must be there.
+A file goes through client, router and host, down and up. At first its reader takes little: memory of
+the three programs must not grow. Then it takes all it can get: every byte must be there.
 """
 
 from __future__ import annotations
@@ -77,13 +77,14 @@ def main() -> int:
                     growth[name].append((most[name] - base[name]) / 1024)
                 speed.append(reading.fast_bytes / MIB / max(reading.seconds, 1e-6))
                 exact.append(float((reading.size, reading.digest) == (size, expected)))
-                progress(f"{direction}, round {number + 1}: {speed[-1]:.0f} MiB/s, exact {exact[-1]:g}")
+                progress(f"{direction}, round {number + 1}: {speed[-1]:.0f} MiB/s")
         for name in names:
             what = f"{direction}: memory of the {name} grown while throttled"
             rows.append(Row(what, "MiB", tuple(growth[name]), GROWTH_MIB, "worst"))
         rows.append(Row(f"{direction}: speed once unthrottled", "MiB/s", tuple(speed)))
         rows.append(Row(f"{direction}: bit-exact", "of 1", tuple(exact), 1.0, "least"))
-    title = f"throttled: {options.size} MiB, {options.rate:g} MiB/s for {options.seconds:g} s, then all"
+    slow = f"{options.rate:g} MiB/s for {options.seconds:g} s"
+    title = f"throttled: {options.size} MiB, {slow}, then all"
     return publish(title, rows, options.json)
 
 

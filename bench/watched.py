@@ -1,4 +1,4 @@
-"""Runs twistd and writes down when it dialled: ``python -m bench.watched FILE ARGUMENTS-OF-TWISTD``.
+"""Runs twistd and writes down when it dials: ``python -m bench.watched FILE ARGUMENTS``.
 
 FILE gets one line a connect: monotonic seconds, and the port dialled.
 """

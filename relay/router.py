@@ -145,6 +145,7 @@ class RouterService(Service):
             self._tls = ServerTls(settings.tls.certificate, settings.tls.key)
         self._configure(settings)
         self._ports: list[IListeningPort] = []
+        self._admin_port: IListeningPort | None = None
         self._ready: list[Deferred[None]] = []
         self._over: Deferred[int] = Deferred()
         self._is_ready = False
@@ -255,6 +256,7 @@ class RouterService(Service):
             admin = AdminFace(self, settings.state_dir)
             front = FrontFactory(self._hall, lambda: (admin,))
             address = await self._listen(settings.admin, front)
+            self._admin_port = self._ports[-1]
             token = "" if is_loopback(address) else f", token in {admin.require_token()}"
             self.log.info("admin at http://{address}{token}", address=shown(address), token=token)
         for line in self._next_steps():
@@ -327,9 +329,10 @@ class RouterService(Service):
             self._over.callback(1)
 
     async def _stop(self) -> None:
+        admin = self._admin_port  # it can still be asked how the drain goes
         for port in self._ports:
-            await maybeDeferred(port.stopListening)
-        self._ports.clear()
+            if port is not admin:
+                await maybeDeferred(port.stopListening)
         self._stopping = Deferred()
         self.broker.drain(self.hurry)
         timer = self._reactor.callLater(self.settings.drain_s, self.hurry)
@@ -344,6 +347,8 @@ class RouterService(Service):
             timer.cancel()
         self.broker.end_all()
         await self._hall.when_empty()
+        if admin is not None:
+            await maybeDeferred(admin.stopListening)
         self.wheel.stop()
         if self._lag_timer is not None and self._lag_timer.active():
             self._lag_timer.cancel()

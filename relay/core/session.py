@@ -155,19 +155,19 @@ class Session:
         """A message, or a part of one, arrived."""
         if self.reason is not None:
             return
-        payload_only = False
+        carried = False
         try:
             outputs = self.conversation.receive(message, self.wheel.now())
             for output in outputs:
                 if type(output) is Data:
-                    payload_only = True
+                    carried = True
                     stream = self._streams.get(output.stream)
                     if stream is not None:
                         stream.deliver(output)
                 else:
                     self._dispatch(output)
                     self._rearm()
-            if not payload_only:
+            if not carried:
                 self._rearm()
         except RelayError as error:
             self.fail(error)
@@ -197,7 +197,6 @@ class Session:
             for stream in streams[self._turn :] + streams[: self._turn]:
                 stream.release(Hold.LINK)
                 if self._full:
-                    stream.hold(Hold.LINK)
                     break
 
     def stopProducing(self) -> None:

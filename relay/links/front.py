@@ -297,7 +297,7 @@ class FrontDoor(Protocol):
             return self._refuse(BadRequest("a line of the request head ends without CR"))
         self._request = head
         request = self._as_request(head)
-        face = next((face for face in self._faces() if face.matches(request)), None)
+        face = self._face_for(request)
         if face is None:
             return self._refuse(NotFound(f"nothing is served at {request.path[:200]}"))
         self._face = face
@@ -309,6 +309,12 @@ class FrontDoor(Protocol):
             self._judge(face, request)
         else:
             self._body_limit = route.body_bytes
+
+    def _face_for(self, request: Request) -> IRouterFace | None:
+        """The dialect of the path, else the listener's only one."""
+        faces = self._faces()
+        matching = (face for face in faces if face.matches(request))
+        return next(matching, faces[0] if len(faces) == 1 else None)
 
     def _as_request(self, head: h11.Request) -> Request:
         target = head.target.decode("latin-1")

@@ -286,12 +286,9 @@ class StdioStream(Stream):
             self._reactor.addReader(self._output)
 
     def output_left(self) -> None:
-        """Nobody reads our output any more."""
-        if self._queue:
-            self.failed(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), "output")
-        else:
-            self._reactor.removeReader(self._output)
-            self._reactor.callLater(0, self._break, Reason.PEER_CLOSED)
+        """Nobody reads our output any more, and its end had not been reached."""
+        self._reactor.removeReader(self._output)
+        self.failed(BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)), "output")
 
     def failed(self, error: OSError, what: str) -> None:
         """A descriptor is of no more use.

@@ -239,7 +239,9 @@ async def test_half_close_passes(tunnel: Tunnel, direction: str) -> None:
 
 @ALL_OURS
 @pytest_twisted.ensureDeferred
-async def test_a_tunnel_survives_its_router(tunnel: Tunnel, start_router: RouterMaker) -> None:
+async def test_a_tunnel_survives_its_router(
+    tunnel: Tunnel, start_router: RouterMaker, expected_log_errors: Callable[[], object]
+) -> None:
     """When the router comes back at its address, so does the tunnel, within seconds."""
     (await tunnel.open()).user.drop()
     await start_router.stop()
