@@ -1,7 +1,7 @@
 """Many cheap links to a portal router, held by a process of their own.
 
 ``python -m bench.crowd PORT FILE``: FILE holds one ``PATH TOKEN`` a line; each becomes a
-WebSocket that is opened and held. Prints ``open N`` when all are, and ends them all when told to by SIGTERM.
+WebSocket that is opened and held. Prints ``open N`` when all are, and ends them all at SIGTERM.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ STOP_S = 5.0
 LISTENING = "0A"
 TOKEN_LIFETIME_S = 7 * 86400
 RESERVED_PORTS = range(20000, 32000)
-"""Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port of
-that range would some time be given the same port for its own end, and be connected to itself."""
+"""Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port
+of that range would some time be given the same port for its own end, and be connected to itself."""
 
 
 class Late(Exception):

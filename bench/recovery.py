@@ -1,7 +1,7 @@
 """How soon a tunnel works again after the router was gone: ``python -m bench.recovery``.
 
-The router is killed, stays away, and is started again; measured is the time from its listening until
-a byte has gone client - router - host - target and back.
+The router is killed, stays away, and is started again; measured is the time from its listening
+until a byte has gone client - router - host - target and back.
 """
 
 from __future__ import annotations

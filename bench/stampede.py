@@ -1,7 +1,7 @@
 """A fleet loses its router and comes back: ``python -m bench.stampede``.
 
-Several hundred hosts in a few processes; the router is killed, stays away, and is started again. Shown
-is when they dial (a histogram), how many do within any 100 ms, and when all stand again.
+Several hundred hosts in a few processes; the router is killed, stays away, and is started again.
+Shown is when they dial (a histogram), how many do within any 100 ms, and when all stand again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A big file and a slow reader: ``python -m bench.throttled``.
 
-A file goes through client, router and host, down and up. At first its reader takes little: memory of
-the three programs must not grow. Then it takes all it can get: every byte must be there.
+A file goes through client, router and host, down and up. At first its reader takes little: memory
+of the three programs must not grow. Then it takes all it can get: every byte must be there.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError
 from relay.interfaces import IRouterFace, IServices
-from relay.links.front import FrontFactory, Hall
+from relay.links.front import FrontFactory
+from relay.links.hall import Hall
 from relay.links.proxy_protocol import ProxyProtocolFactory
 from relay.metrics import Metrics
 from relay.proxies import TrustedProxies

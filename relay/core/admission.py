@@ -105,7 +105,12 @@ class Reception:
     def _check_limits(self, request: Request, grant: Grant) -> None:
         limit = self.limits.links_per_subject
         if limit:
-            held = sum(1 for session in self.broker.sessions if session.grant == grant)
+            whose = (grant.dialect, grant.subject)
+            held = sum(
+                1
+                for session in self.broker.sessions
+                if session.grant and (session.grant.dialect, session.grant.subject) == whose
+            )
             if held >= limit:
                 raise LimitReached(f"{grant.subject} holds {held} links already", retry_after_s=5)
 

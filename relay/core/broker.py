@@ -8,13 +8,13 @@ too.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from twisted.logger import Logger
 from zope.interface import implementer
 
 from relay.core.denials import Denials
+from relay.core.flow import LinkStream
 from relay.core.ledger import Ledger
 from relay.core.liveness import Entry, Wheel
 from relay.core.rivals import Rivals
@@ -35,6 +35,7 @@ from relay.interfaces import ICircuit, IStream
 from relay.metrics import Metrics
 from relay.settings.model import Limits
 from relay.vocabulary import (
+    CLEAN_REASONS,
     Accept,
     Answer,
     Call,
@@ -61,14 +62,16 @@ KEY_BITS = 64
 class PendingCall:
     """One call that no host has answered yet."""
 
-    __slots__ = ("announced", "call", "finished", "session", "stream", "timer")
+    __slots__ = ("announced", "call", "callee", "finished", "over", "session", "stream", "timer")
 
-    def __init__(self, call: Call, session: Session, stream: IStream) -> None:
+    def __init__(self, call: Call, session: Session, stream: LinkStream) -> None:
         self.call = call
         self.session = session
         self.stream = stream
+        self.callee: IStream | None = None
         self.announced = False
         self.finished = False
+        self.over = False
         self.timer: Entry | None = None
 
 
@@ -79,14 +82,16 @@ class Standing:
     still join them, and so may its successor.
     """
 
-    __slots__ = ("announced", "offer", "responders", "session", "waiting")
+    __slots__ = ("announced", "announcing", "offer", "responders", "session", "waiting")
 
     def __init__(self) -> None:
+        self.announcing = False
         self.session: Session | None = None
         self.offer: Offer | None = None
         self.announced: dict[CallKey, PendingCall] = {}
-        self.waiting: deque[PendingCall] = deque()
-        self.responders: deque[Session] = deque()
+        # lists: they are nearly always empty, and an empty deque takes ten times as much
+        self.waiting: list[PendingCall] = []
+        self.responders: list[Session] = []
 
     def is_empty(self) -> bool:
         """:returns: whether nothing is left to remember."""
@@ -121,6 +126,8 @@ class Broker:
         self._random_bits = random_bits
         self._standings: dict[OfferName, Standing] = {}
         self._rivals = Rivals(wheel)
+        self._offered: dict[Session, set[OfferName]] = {}
+        self._expiries: dict[Session, Entry] = {}
         self._callers: dict[IStream, PendingCall] = {}
         self._opening: dict[IStream, PendingCall] = {}
         self._drained: list[Callable[[], None]] = []
@@ -132,12 +139,10 @@ class Broker:
 
         :raises RelayError: why not
         """
-        self.denials.check(grant, self._wheel.now())
-        if self.draining:
-            raise GoingAway("this router is going away", "connect again", retry_after_s=1)
+        self._check_open(intent, grant)
         if isinstance(intent, Offer):
             self._check_name(grant, intent.name)
-            self._judge_offer(intent)
+            self._judge_offer(intent, None)
         elif isinstance(intent, Call):
             self._check_name(grant, intent.name)
             self._judge_call(intent)
@@ -161,11 +166,16 @@ class Broker:
     def add(self, session: Session) -> None:
         """A session begins."""
         self.sessions.add(session)
+        grant = session.grant
+        if grant is not None and grant.ends_links and grant.expires is not None:
+            left_s = max(0.0, grant.expires - self._wheel.now())
+            self._expiries[session] = self._wheel.after(left_s, lambda: session.end(Reason.EXPIRED))
 
     def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
         """The session's peer asks for something. :raises RelayError: when it may not have it."""
         if session.grant is None:
             raise ProtocolError("nothing may be asked for before a credential was accepted")
+        self._check_open(event, session.grant)
         if isinstance(event, Offer):
             self._offer(session, session.grant, event)
         elif isinstance(event, Call):
@@ -187,9 +197,11 @@ class Broker:
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""
         self.sessions.discard(session)
-        intent = session.conversation.intent
-        if isinstance(intent, Offer):
-            self._withdraw(session, intent.name)
+        expiry = self._expiries.pop(session, None)
+        if expiry is not None:
+            expiry.cancel()
+        for name in self._offered.pop(session, ()):
+            self._withdraw(session, name)
         self.log.info(
             "link down: {link} ({dialect} {role}, {subject}) after {seconds:.1f} s: "
             "{reason}{detail}",
@@ -233,7 +245,7 @@ class Broker:
         denial = self.denials.add(dialect, subject, offer, token_id, until)
         ended = 0
         for session in tuple(self.sessions):
-            if session.grant is not None and denial.matches(session.grant):
+            if session.grant is not None and denial.matches(session.grant, self._names(session)):
                 session.end(Reason.REVOKED)
                 ended += 1
         return ended
@@ -245,7 +257,8 @@ class Broker:
         """
         self.draining = True
         for pending in tuple(self._callers.values()):
-            pending.session.end(Reason.GOING_AWAY)
+            self._give_up(pending, Reason.GOING_AWAY)
+            pending.session.end_stream(pending.call.stream, Reason.GOING_AWAY)
         for session in tuple(self.sessions):
             if not session.streams():
                 session.end(Reason.GOING_AWAY)
@@ -259,13 +272,27 @@ class Broker:
 
     # -- offers ----------------------------------------------------------------------------------
 
+    def _check_open(self, event: Event | None, grant: Grant) -> None:
+        names = (event.name,) if isinstance(event, Offer | Call | Join) else ()
+        self.denials.check(grant, self._wheel.now(), names)
+        if self.draining:
+            raise GoingAway("this router is going away", "connect again", retry_after_s=1)
+
+    def _names(self, session: Session) -> set[OfferName]:
+        """:returns: the offers that a session makes, or that it began to call or join."""
+        names = set(self._offered.get(session, ()))
+        intent = session.conversation.intent
+        if isinstance(intent, Offer | Call | Join):
+            names.add(intent.name)
+        return names
+
     def _check_name(self, grant: Grant, name: OfferName) -> None:
         if grant.name is not None and grant.name != name:
             raise WrongName(f"this credential is not for {name}")
 
-    def _judge_offer(self, offer: Offer) -> None:
+    def _judge_offer(self, offer: Offer, session: Session | None) -> None:
         standing = self._standings.get(offer.name)
-        if standing is None or standing.session is None:
+        if standing is None or standing.session is None or standing.session is session:
             return
         if offer.rivalry is Rivalry.LIVE_KEEPS:
             raise LimitReached(f"{offer.name} is registered already, and its host is alive")
@@ -274,13 +301,15 @@ class Broker:
 
     def _offer(self, session: Session, grant: Grant, offer: Offer) -> None:
         self._check_name(grant, offer.name)
-        self._judge_offer(offer)
+        self._judge_offer(offer, session)
         standing = self._standings.setdefault(offer.name, Standing())
         rival = standing.session
         standing.session, standing.offer = session, offer
+        self._offered.setdefault(session, set()).add(offer.name)
         if offer.answer is Answer.QUEUE:
-            standing.responders.append(session)
-        elif rival is not None:
+            if session not in standing.responders:
+                standing.responders.append(session)
+        elif rival is not None and rival is not session:
             self._rivals.replaced(offer.name)
             rival.end(Reason.REPLACED)
         self.log.info(
@@ -291,7 +320,7 @@ class Broker:
             subject=grant.subject,
             services=f", services {', '.join(offer.services)}" if offer.services else "",
         )
-        self._announce_waiting(standing)
+        self._announce_waiting(offer.name, standing)
 
     def _withdraw(self, session: Session, name: OfferName) -> None:
         standing = self._standings.get(name)
@@ -337,15 +366,23 @@ class Broker:
     def _call(self, session: Session, grant: Grant, call: Call) -> None:
         self._check_name(grant, call.name)
         standing = self._judge_call(call)
-        stream = session.open_stream(call.stream)
+        stream = self._new_stream(session, call.stream)
         pending = PendingCall(
             call._replace(key=self._new_key(standing), caller=grant.subject), session, stream
         )
         stream.circuit = _Waiting(self, pending)
         self._callers[stream] = pending
-        pending.timer = self._wheel.after(self.limits.pending_s, lambda: self._timed_out(pending))
+        if self.limits.pending_s:
+            pending.timer = self._wheel.after(
+                self.limits.pending_s, lambda: self._timed_out(pending)
+            )
         standing.waiting.append(pending)
-        self._announce_waiting(standing)
+        self._announce_waiting(call.name, standing)
+
+    def _new_stream(self, session: Session, stream_id: int) -> LinkStream:
+        if stream_id in session.streams():
+            raise ProtocolError(f"stream {stream_id} is in use already")
+        return session.open_stream(stream_id)
 
     def _new_key(self, standing: Standing) -> CallKey:
         while True:
@@ -353,34 +390,58 @@ class Broker:
             if key not in standing.announced:
                 return key
 
-    def _announce_waiting(self, standing: Standing) -> None:
-        while (
-            standing.waiting
-            and standing.session is not None
-            and standing.offer is not None
-            and len(standing.announced) < self.limits.pending_calls
-        ):
-            pending = standing.waiting.popleft()
-            if standing.offer.answer is Answer.QUEUE:
-                self._connect(pending, standing.responders.popleft().stream())
-                standing.session = standing.responders[-1] if standing.responders else None
-                continue
-            pending.announced = True
-            standing.announced[pending.call.key] = pending
-            if standing.offer.answer is Answer.STREAM:
-                self._open_on(standing.session, pending)
-            else:
-                standing.session.perform(pending.call)
+    def _announce_waiting(self, name: OfferName, standing: Standing) -> None:
+        """Tell the host of calls in order, as many as it may have unanswered."""
+        if standing.announcing:
+            return  # whoever is at it sees what has changed
+        standing.announcing = True
+        try:
+            while (
+                standing.waiting
+                and standing.session is not None
+                and standing.session.reason is None
+                and standing.offer is not None
+                and len(standing.announced) < self.limits.pending_calls
+                and not self.draining
+            ):
+                pending = standing.waiting.pop(0)
+                if standing.offer.answer is Answer.QUEUE:
+                    self._hand_to_next(standing, pending)
+                    continue
+                pending.announced = True
+                standing.announced[pending.call.key] = pending
+                if standing.offer.answer is Answer.STREAM:
+                    self._open_on(standing.session, pending)
+                else:
+                    standing.session.perform(pending.call)
+        finally:
+            standing.announcing = False
+        self._tidy(name, standing)
+
+    def _hand_to_next(self, standing: Standing, pending: PendingCall) -> None:
+        """Join a call with the link that has waited longest."""
+        responder = standing.responders[0]
+        try:
+            callee = responder.stream()
+        except RelayError as error:
+            self._forget(pending)
+            pending.session.refuse(pending.call.stream, error)
+            return
+        standing.responders.pop(0)
+        standing.session = standing.responders[-1] if standing.responders else None
+        self._connect(pending, callee)
 
     def _open_on(self, session: Session, pending: PendingCall) -> None:
         """Put a call on a new stream of the host's link; its Accept follows."""
         try:
+            session.check_room()
             opening = session.conversation.begin(pending.call)
             stream = session.open_stream(opening.stream, opening.send_credit)
         except RelayError as error:
             self._forget(pending)
-            pending.session.fail(error)
+            pending.session.refuse(pending.call.stream, error)
             return
+        pending.callee = stream
         stream.circuit = _Opening(self, pending)
         self._opening[stream] = pending
         session.perform(pending.call._replace(stream=opening.stream))
@@ -391,27 +452,38 @@ class Broker:
         pending = standing.announced.get(event.key) if standing is not None else None
         if pending is None:
             raise CallGone("this call does not exist, or was answered, or its caller left")
-        self._connect(pending, session.open_stream(event.stream))
+        self._connect(pending, self._new_stream(session, event.stream))
 
     def _enter(self, session: Session, event: Enter) -> None:
+        stream = self._new_stream(session, event.stream)
         topic = self.topics.get(event.topic)
         if topic is None:
-            topic = self.topics[event.topic] = Topic(event.topic)
-        topic.enter(session.open_stream(event.stream), event)
+            topic = self.topics[event.topic] = Topic(event.topic, self.metrics, self._topic_empty)
+        topic.enter(stream, event)
+
+    def _topic_empty(self, topic: Topic) -> None:
+        self.topics.pop(topic.name, None)
 
     def _connect(self, pending: PendingCall, callee: IStream) -> None:
         """A call is answered: tell the caller, then let payload flow."""
         self._forget(pending)
         caller = pending.stream
         pending.session.perform(Accept(pending.call.stream))
+        if caller.closed:
+            callee.reset(pending.session.reason or Reason.PEER_CLOSED, None)
+            return
         name = pending.call.name + (f"/{pending.call.service}" if pending.call.service else "")
         circuit = join(name, caller, callee, self._wheel, self._circuit_closed, self.limits.idle_s)
-        self.circuits.add(circuit)
+        if circuit.reason is None:
+            self.circuits.add(circuit)
         if pending.finished:
             circuit.finished(caller)
 
     def _forget(self, pending: PendingCall) -> None:
         """A pending call is answered or given up: let the next one be announced."""
+        if pending.over:
+            return
+        pending.over = True
         if pending.timer is not None:
             pending.timer.cancel()
         self._callers.pop(pending.stream, None)
@@ -420,17 +492,26 @@ class Broker:
             return
         if pending.announced:
             standing.announced.pop(pending.call.key, None)
-            self._announce_waiting(standing)
         elif pending in standing.waiting:
             standing.waiting.remove(pending)
-        self._tidy(pending.call.name, standing)
+        self._announce_waiting(pending.call.name, standing)
+
+    def _give_up(self, pending: PendingCall, reason: Reason) -> None:
+        """A call that nobody waits for any more: a host that was about to answer is told."""
+        callee, pending.callee = pending.callee, None
+        self._forget(pending)
+        if callee is not None:
+            self._opening.pop(callee, None)
+            callee.reset(reason, None)
 
     def _timed_out(self, pending: PendingCall) -> None:
-        self._forget(pending)
         reason = Reason.HOST_SILENT if pending.announced else Reason.LIMIT
+        self._give_up(pending, reason)
         self.metrics.refused(pending.call.name.partition(":")[0], reason)
-        pending.session.end(
-            reason, detail=f"{pending.call.name} did not answer within {self.limits.pending_s:g} s"
+        pending.session.end_stream(
+            pending.call.stream,
+            reason,
+            detail=f"{pending.call.name} did not answer within {self.limits.pending_s:g} s",
         )
 
     def _circuit_closed(self, circuit: Circuit) -> None:
@@ -475,7 +556,7 @@ class _Waiting:
 
     def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
         """The caller has left."""
-        self._broker._forget(self._pending)
+        self._broker._give_up(self._pending, reason)
 
 
 @implementer(ICircuit)
@@ -490,10 +571,15 @@ class _Opening:
 
     def finished(self, side: IStream) -> None:
         """A stream that ends before it was accepted was refused."""
+        side.reset(Reason.TARGET_REFUSED, None)
         self.broken(side, Reason.TARGET_REFUSED)
 
     def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
-        """The host refused the call."""
+        """The host refused the call, or its link is gone."""
+        pending = self._pending
+        pending.callee = None
         self._broker._opening.pop(side, None)
-        self._broker._forget(self._pending)
-        self._pending.session.end(reason, close)
+        self._broker._forget(pending)
+        if reason in CLEAN_REASONS:
+            reason, close = Reason.TARGET_REFUSED, None
+        pending.session.end_stream(pending.call.stream, reason, close)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from relay.errors import Revoked
@@ -23,12 +24,15 @@ class Denial:
     token_id: str | None
     until: float | None
 
-    def matches(self, grant: Grant) -> bool:
-        """:returns: whether ``grant`` is meant."""
+    def matches(self, grant: Grant, names: Iterable[str] = ()) -> bool:
+        """Is this grant meant?
+
+        :param names: the offers it is used for, where it does not name one itself
+        """
         return (
             (self.dialect is None or self.dialect == grant.dialect)
             and (self.subject is None or self.subject == grant.subject)
-            and (self.offer is None or self.offer == grant.name)
+            and (self.offer is None or self.offer == grant.name or self.offer in names)
             and (self.token_id is None or self.token_id == grant.token_id)
         )
 
@@ -57,13 +61,13 @@ class Denials:
         self._denials = [*self._denials[-MAX_DENIALS + 1 :], denial]
         return denial
 
-    def check(self, grant: Grant, now: float) -> None:
-        """:raises Revoked: when ``grant`` is on the list."""
+    def check(self, grant: Grant, now: float, names: Iterable[str] = ()) -> None:
+        """:raises Revoked: when ``grant``, or its use for one of ``names``, is on the list."""
         if not self._denials:
             return
         self._denials = [
             denial for denial in self._denials if denial.until is None or denial.until > now
         ]
         for denial in self._denials:
-            if denial.matches(grant):
+            if denial.matches(grant, names):
                 raise Revoked("this credential was revoked", "ask the router's operator")

@@ -306,7 +306,7 @@ class Session:
             self._finish(error.reason, None, error.text)
 
     def refuse(self, stream_id: int, error: RelayError) -> None:
-        """What a stream asked for cannot be had: end it, and the link only where it has no other."""
+        """What a stream asked for cannot be had: end it, and a link that has no other."""
         if self.conversation.shape in SHARED:
             self.end_stream(stream_id, error.reason)
         else:

@@ -6,16 +6,18 @@ A reader that cannot keep up loses messages, counted; it never slows a writer or
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from zope.interface import implementer
 
 from relay.interfaces import ICircuit, IStream
+from relay.metrics import Metrics
 from relay.vocabulary import Carries, Close, Data, Enter, Reason, TopicName
 
 BUFFER_MESSAGES = 128
 BUFFER_BYTES = 64 * 1024 * 1024
 MESSAGE_BYTES = 10_485_760
-"""Largest message that is put together from parts; the rest of a longer one is dropped."""
+"""Largest message that is put together from parts; a longer one is lost."""
 
 
 @implementer(IStream, ICircuit)
@@ -55,7 +57,7 @@ class Member:
         self._queue: deque[Data] = deque()
         self._queue_bytes = 0
         self._waiting = False
-        self._parts: list[bytes] = []
+        self._parts = bytearray()
         self._parts_bytes = 0
 
     def attach(self, partner: IStream) -> None:
@@ -66,20 +68,25 @@ class Member:
         if not self.writes:
             return
         self._parts_bytes += len(data.payload)
-        if self._parts_bytes <= MESSAGE_BYTES:
-            self._parts.append(data.payload)
+        if self._parts_bytes > MESSAGE_BYTES:
+            self._parts.clear()
+        elif self._parts or not data.final:
+            self._parts += data.payload
         if data.final:
-            parts, self._parts = self._parts, []
             whole, self._parts_bytes = self._parts_bytes <= MESSAGE_BYTES, 0
+            payload = bytes(self._parts) if self._parts else data.payload
+            self._parts.clear()
             if whole:
-                self.topic.publish(self, Data(b"".join(parts), text=data.text))
+                self.topic.publish(self, Data(payload, text=data.text))
+            else:
+                self.topic.count_lost()
 
     def hear(self, data: Data) -> bool:
         """Pass a message to the member's stream, or queue it while that is busy.
 
         :returns: False when it was lost
         """
-        if not self._waiting:
+        if not self._waiting and not self._queue:
             self.stream.send(data)
             return True
         size = len(data.payload)
@@ -90,6 +97,12 @@ class Member:
         self._queue.append(data)
         self._queue_bytes += size
         return True
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._queue.clear()
+        self._queue_bytes = 0
+        self._parts.clear()
 
     def finish(self) -> None:
         """The member's stream writes no more; it may still read."""
@@ -129,15 +142,22 @@ class Member:
 
 
 class Topic:
-    """Everybody who entered under one name."""
+    """Everybody who entered under one name.
+
+    :param emptied: called when the last member has left
+    """
 
     def __init__(
         self,
         name: TopicName,
+        metrics: Metrics,
+        emptied: Callable[[Topic], None],
         buffer_messages: int = BUFFER_MESSAGES,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.name = name
+        self._metrics = metrics
+        self._emptied = emptied
         self.buffer_messages = buffer_messages
         self.buffer_bytes = buffer_bytes
         self.members: set[Member] = set()
@@ -152,15 +172,26 @@ class Topic:
             self.readers.add(member)
         stream.circuit = member
         stream.attach(member)
+        if not stream.is_paused():
+            stream.resume()
         return member
 
     def publish(self, writer: Member, data: Data) -> None:
         """Tell every reader but the writer."""
         for reader in tuple(self.readers):
             if reader is not writer and not reader.hear(data):
-                self.lost += 1
+                self.count_lost()
+
+    def count_lost(self) -> None:
+        """One message did not reach one reader, or none at all."""
+        self.lost += 1
+        self._metrics.lost_messages_total[self.name.partition(":")[0]] += 1
 
     def leave(self, member: Member) -> None:
         """Take a seat away; harmless when it is gone."""
-        self.members.discard(member)
-        self.readers.discard(member)
+        if member in self.members:
+            self.members.discard(member)
+            self.readers.discard(member)
+            member.forget()
+            if not self.members:
+                self._emptied(self)

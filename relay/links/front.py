@@ -6,31 +6,26 @@ this module with all its bytes; a plain request is answered here.
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import cast
 from urllib.parse import urlsplit
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime, ITransport
+from twisted.internet.interfaces import IAddress, IDelayedCall
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from relay.core.admission import Admission, Reception
-from relay.core.broker import Broker
-from relay.core.session import Session, Surroundings
+from relay.core.admission import Admission
 from relay.errors import BadRequest, LimitReached, MethodNotAllowed, NotFound, RelayError, TooLarge
-from relay.interfaces import IRouterFace, IServices
+from relay.interfaces import IRouterFace
+from relay.links.hall import Hall
 from relay.links.linger import Linger
+from relay.links.responses import encode_response, plain_status
 from relay.links.sockets import tune
-from relay.links.websocket import ServerLink, ServerLinkFactory
-from relay.metrics import Metrics
-from relay.settings.model import Limits
 from relay.vocabulary import Request, Response
 
 REASON_HEADER = "X-Relay-Reason"
@@ -40,134 +35,7 @@ LINGER_REPLY_S = 1.0
 QUEUE_TIMEOUT_S = 5.0
 READ_AHEAD_BYTES = 64 * 1024
 LINE_END = b"\r\n"
-EMPTY_S = 3.0
-"""How long a stopping router waits for peers to answer its Close."""
-
 BUSY_RETRY_S = 2
-
-
-class Hall:
-    """What all front doors of a router share: faces, reception and the number of open handshakes.
-
-    :ivar faces: the dialects, most specific first; swapped whole by a reload
-    :ivar liveness: ping and dead time by dialect
-    """
-
-    log = Logger()
-
-    def __init__(
-        self,
-        reception: Reception,
-        broker: Broker,
-        around: Surroundings,
-        limits: Limits,
-        metrics: Metrics,
-        services: IServices,
-        reactor: IReactorTime,
-        believed_peer: Callable[[str, Request], str],
-    ) -> None:
-        self.reception = reception
-        self.broker = broker
-        self.around = around
-        self.limits = limits
-        self.metrics = metrics
-        self.services = services
-        self.reactor = reactor
-        self.believed_peer = believed_peer
-        self.liveness: dict[str, tuple[float, float]] = {}
-        self.websockets = ServerLinkFactory(reactor)
-        self.handshakes = 0
-        self.links = 0
-        self.visitors: Counter[str] = Counter()
-        self.queue: deque[FrontDoor] = deque()
-        self._open: set[ServerLink] = set()
-        self._empty: list[Deferred[None]] = []
-
-    def enter(
-        self, admission: Admission, transport: ITransport, peer: str, received: bytes
-    ) -> None:
-        """Turn an admitted handshake into a session.
-
-        :param received: the request head as it came, and what followed it
-        """
-        conversation = admission.conversation
-        assert conversation is not None
-        link = cast(ServerLink, self.websockets.buildProtocol(transport.getPeer()))
-        link.clock = self.reactor
-        link.upgrade_headers = conversation.upgrade_headers
-        link.limit(
-            conversation.frame_bytes,
-            min(
-                conversation.message_bytes, self.limits.message_bytes or conversation.message_bytes
-            ),
-            conversation.whole_messages,
-        )
-        self.links += 1
-        label = f"{peer}/{self.links}"
-        ping_s, dead_s = self.liveness.get(admission.face.name, (0.0, 0.0))
-
-        def opened(link: ServerLink) -> None:
-            session = Session(
-                link,
-                conversation,
-                self.broker,
-                self.around,
-                label,
-                admission.grant,
-                ping_s,
-                dead_s,
-            )
-            self.broker.add(session)
-            self.log.info(
-                "link up: {link} ({dialect} {role}, {subject})",
-                event="link-up",
-                link=label,
-                dialect=admission.face.name,
-                role=conversation.role.value,
-                subject=admission.grant.subject,
-            )
-            session.opened()
-
-        link.opened = opened
-        link.gone = self._gone
-        self._open.add(link)
-        if isinstance(transport, ProtocolWrapper):
-            transport.wrappedProtocol = link
-        else:
-            transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
-        link.makeConnection(transport)
-        link.peer = peer
-        link.dataReceived(received)
-
-    def when_empty(self) -> Deferred[None]:
-        """:returns: fires when every link's connection is gone, within :data:`EMPTY_S`."""
-        waiting: Deferred[None] = Deferred()
-        self._empty.append(waiting)
-        timer = self.reactor.callLater(EMPTY_S, self._tell_empty)
-        self._gone(None)
-
-        def stop_timer(result: None) -> None:
-            if timer.active():
-                timer.cancel()
-            return result
-
-        return waiting.addCallback(stop_timer)
-
-    def done_shaking(self) -> None:
-        """A handshake is over: the next in the queue may begin."""
-        while self.queue and self.handshakes < self.limits.handshakes:
-            self.queue.popleft().begin()
-
-    def _gone(self, link: ServerLink | None) -> None:
-        if link is not None:
-            self._open.discard(link)
-        if not self._open:
-            self._tell_empty()
-
-    def _tell_empty(self) -> None:
-        empty, self._empty = self._empty, []
-        for waiting in empty:
-            waiting.callback(None)
 
 
 class FrontDoor(Protocol):
@@ -419,18 +287,9 @@ class FrontDoor(Protocol):
         self._send(Response(status, f"{error.text}\n".encode(), tuple(headers)), keep=False)
 
     def _send(self, response: Response, keep: bool = True) -> None:
-        head = self._request is not None and self._request.method == b"HEAD"
-        lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
-        lines += [f"{name}: {value}" for name, value in response.headers]
-        lines += [
-            f"Content-Type: {response.content_type}",
-            f"Content-Length: {len(response.body)}",
-        ]
         keep = keep and self._may_keep()
-        if not keep:
-            lines.append("Connection: close")
-        payload = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
-        self.transport.write(payload if head else payload + response.body)  # type: ignore[union-attr]
+        head_only = self._request is not None and self._request.method == b"HEAD"
+        self.transport.write(encode_response(response, keep, head_only))  # type: ignore[union-attr]
         if keep:
             self._begin_again()
         else:
@@ -524,24 +383,6 @@ class FrontDoor(Protocol):
             self._hall.handshakes += 1 if begins else -1
             if not begins and self._hall.queue:
                 self._hall.done_shaking()
-
-
-def plain_status(error: RelayError) -> int:
-    """:returns: the HTTP status for an error that no dialect has a code for."""
-    if isinstance(error, TooLarge):
-        return 431
-    if isinstance(error, NotFound):
-        return 404
-    if isinstance(error, LimitReached):
-        return 503
-    return 400
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "Unknown"
 
 
 class FrontFactory(Factory):

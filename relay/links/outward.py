@@ -4,46 +4,38 @@ from __future__ import annotations
 
 import math
 import os
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
-from twisted.application.internet import ClientService
-from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString, serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IListeningPort,
-    IProtocol,
     IProtocolFactory,
     IReactorTime,
-    IStreamClientEndpoint,
 )
-from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.core.patience import Patience, Repetition
+from relay.core.patience import Repetition
 from relay.core.session import Session, Surroundings
 from relay.core.stream import Circuit, join
 from relay.errors import (
-    AuthError,
     CannotConnect,
     GoingAway,
     HostSilent,
     NoSuchOffer,
-    NotARouter,
     Refused,
     RelayError,
     TargetForbidden,
     TargetRefused,
-    TlsFailed,
 )
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.links.dialer import Dialer
+from relay.links.keeper import Keeper
 from relay.links.stdio import IReactor, StdioStream
 from relay.links.tcp import LocalFactory, LocalStream
 from relay.links.websocket import ClientLink
@@ -63,7 +55,6 @@ from relay.vocabulary import (
 )
 
 TARGET_TIMEOUT_S = 8.0
-FINAL_STATUSES = (401, 403)
 FAILED_CALLS: dict[Reason, RelayError] = {
     Reason.TARGET_REFUSED: TargetRefused(
         "the host could not connect to its service", "look at the host's log"
@@ -109,7 +100,7 @@ class Outward:
         self._ports: list[IListeningPort] = []
         self._repetition = Repetition()
         self._stopping = False
-        self._service: ClientService | None = None
+        self._keeper: Keeper | None = None
         self._served: list[Deferred[None]] = []
         self.stdio: StdioStream | None = None
         self.stdio_reason: Reason | None = None
@@ -353,19 +344,8 @@ class Outward:
 
     async def keep(self, errand: Callable[[], Awaitable[ITunnelSession]]) -> None:
         """Do ``errand`` for ever."""
-        keeper = Keeper(self, errand)
-        service = ClientService(
-            keeper,
-            Factory.forProtocol(_Standing),
-            retryPolicy=keeper.pause_s,
-            clock=self._reactor,
-        )
-        self._service = service
-        service.startService()
-        try:
-            await keeper.final
-        finally:
-            await service.stopService()
+        self._keeper = Keeper(self, errand, self._reactor)
+        await self._keeper.run()
 
     def stood(self) -> None:
         """The tunnel's offer stands."""
@@ -401,8 +381,8 @@ class Outward:
         self._stopping = True
         for port in self._ports:
             await maybeDeferred(port.stopListening)
-        if self._service is not None:
-            await self._service.stopService()
+        if self._keeper is not None:
+            await self._keeper.stop()
         for session in tuple(self._sessions):
             if not session.streams():
                 session.end(Reason.GOING_AWAY)
@@ -460,8 +440,6 @@ class Outward:
 
 
 DRAIN_CHECK_S = 0.1
-JUST_ASKED_S = 1.0
-"""A link that ends so soon after the router's last call is connected again at once."""
 
 
 class _Tunnel:
@@ -485,113 +463,6 @@ class _Tunnel:
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""
         self._outward._session_over(session, reason, detail)
-
-
-_NOWHERE = IPv4Address("TCP", "0.0.0.0", 0)
-"""An errand is not one connection, so it has no one address."""
-
-
-class _Standing(Protocol):
-    """What ClientService holds while an errand's link stands; it has no bytes of its own."""
-
-
-@implementer(IStreamClientEndpoint)
-class Keeper:
-    """An errand as an endpoint for ClientService; its retry policy is the waits of DESIGN 4."""
-
-    def __init__(self, outward: Outward, errand: Callable[[], Awaitable[ITunnelSession]]) -> None:
-        self.final: Deferred[None] = Deferred()
-        self._outward = outward
-        self._errand = errand
-        self._patience = Patience(random.SystemRandom().random)
-        self._stood_ever = False
-        self._next_s = 0.0
-
-    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        """Run the errand until its link stands."""
-        return Deferred.fromCoroutine(self._connect(factory))
-
-    def pause_s(self, failed_attempts: int) -> float:
-        """:returns: the wait before the next attempt."""
-        return self._next_s
-
-    async def _connect(self, factory: IProtocolFactory) -> IProtocol:
-        try:
-            session = await self._errand()
-        except RelayError as error:
-            self._failed(error)
-            raise
-        self._stood_ever = True
-        self._patience.stood()
-        self._outward.stood()
-        protocol = cast(Protocol, factory.buildProtocol(_NOWHERE))
-        protocol.makeConnection(_SessionTransport(session))
-        started = self._outward.now()
-        cast(Session, session).when_closed().addCallback(self._closed, protocol, started)
-        return protocol
-
-    def _failed(self, error: RelayError) -> None:
-        settings = self._outward.settings
-        what = f"cannot reach {settings.router}"
-        refused_us = isinstance(error, AuthError) or (
-            isinstance(error, Refused) and error.status in FINAL_STATUSES
-        )
-        final = settings.reconnect == "no" or (
-            refused_us and not self._stood_ever and settings.reconnect != "always"
-        )
-        if final:
-            self._give_up(error)
-            return
-        if isinstance(error, Refused | NotARouter | TlsFailed | AuthError):
-            self._next_s = self._patience.refused(error.retry_after_s)
-        else:
-            self._next_s = self._patience.unreachable()
-        self._outward.fault(what, error, self._next_s)
-
-    def _closed(
-        self, ending: tuple[Reason, Close | None], protocol: Protocol, started: float
-    ) -> None:
-        reason, close = ending
-        lasted_s = self._outward.now() - started
-        replaced = reason is Reason.REPLACED or (
-            close is not None and close.code == 1001 and reason is Reason.PEER_CLOSED
-        )
-        if replaced:
-            self._next_s = self._patience.replaced(lasted_s)
-            why = "another host has registered under the same name"
-        elif reason is Reason.GOING_AWAY:
-            self._next_s = 0.0
-            why = "the router is going away"
-        else:
-            # the original's router drops the control link with every call that is answered
-            asked_s_ago = self._outward.now() - self._outward.asked_at
-            self._next_s = 0.0 if asked_s_ago < JUST_ASKED_S else self._patience.ended()
-            why = f"the link to the router ended ({reason.value})"
-        self._outward.lost(f"{why}; connecting again in {self._next_s:.1f} s")
-        if self._outward.settings.reconnect == "no":
-            self._give_up(CannotConnect(why))
-        protocol.connectionLost(Failure(CannotConnect(why)))
-
-    def _give_up(self, error: RelayError) -> None:
-        if not self.final.called:
-            self._outward._reactor.callLater(0, self.final.errback, error)
-
-
-class _SessionTransport:
-    """What ClientService closes when it stops."""
-
-    disconnecting = False
-
-    def __init__(self, session: ITunnelSession) -> None:
-        self._session = session
-
-    def loseConnection(self) -> None:
-        """End the link in order."""
-        self._session.close(Reason.GOING_AWAY)
-
-    def abortConnection(self) -> None:
-        """End the link."""
-        self._session.close(Reason.GOING_AWAY)
 
 
 def _plain(error: object) -> str:

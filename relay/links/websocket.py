@@ -8,6 +8,7 @@ collecting messages that nobody reads whole, logging.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar, cast
 
 from autobahn.twisted.websocket import (
@@ -16,7 +17,8 @@ from autobahn.twisted.websocket import (
     WebSocketServerFactory,
     WebSocketServerProtocol,
 )
-from autobahn.websocket.protocol import WebSocketProtocol
+from autobahn.websocket.protocol import TrafficStats, WebSocketProtocol
+from autobahn.websocket.utf8validator import Utf8Validator
 from twisted.internet.interfaces import IAddress, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
@@ -67,6 +69,13 @@ class _Silence:
     trace = debug = info = warn = warning = error = critical = failure = _say
 
 
+class _Unheard:
+    """Stands in for autobahn's Deferreds of a link's begin and end, for which nobody waits."""
+
+    def callback(self, result: object) -> None:
+        """It has come."""
+
+
 @implementer(ILink)
 class WebSocketLink(WebSocketProtocol):
     """What both sides share; mixed into autobahn's server and client protocols.
@@ -93,6 +102,11 @@ class WebSocketLink(WebSocketProtocol):
     _failed: bool = False
     _linger: Linger | None = None
     _paused: bool = False
+    # what autobahn makes for each link; see _forget_handshake
+    is_open: Any = _Unheard()
+    is_closed: Any = _Unheard()
+    send_queue: Any = ()
+    utf8validator: Any = cached_property(lambda _: Utf8Validator())
 
     # -- ILink -----------------------------------------------------------------------------------
 
@@ -285,24 +299,96 @@ class WebSocketLink(WebSocketProtocol):
         self.dropConnection(abort=True)
 
     def _forget_handshake(self) -> None:
-        """Thousands of idle links: keep nothing of the handshake."""
-        for name in (
-            "http_request_data",
-            "http_response_data",
-            "http_headers",
-            "http_status_line",
-            "http_request_uri",
-            "http_request_path",
-            "http_request_params",
-            "http_request_host",
-            "websocket_protocols",
-            "websocket_extensions",
-            "websocket_origin",
-            "websocket_key",
-            "_wskey",
-            "_transport_details",
-        ):
-            self.__dict__.pop(name, None)
+        """Thousands of idle links: keep nothing of the handshake, nor what is as on every other."""
+        self.__dict__ = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in _HANDSHAKE and (name not in _AT_REST or value != _AT_REST[name])
+        }
+
+
+_HANDSHAKE = frozenset(
+    (
+        "_results",
+        "_transport_details",
+        "_valid_events",
+        "_wskey",
+        "http_headers",
+        "http_request_data",
+        "http_request_host",
+        "http_request_params",
+        "http_request_path",
+        "http_request_uri",
+        "http_response_data",
+        "http_status_line",
+        "is_closed",
+        "is_open",
+        "opened",
+        "peer",
+        "send_queue",
+        "trafficStats",
+        "upgrade_headers",
+        "utf8validator",
+        "websocket_extensions",
+        "websocket_extensions_in_use",
+        "websocket_key",
+        "websocket_origin",
+        "websocket_protocols",
+    )
+)
+"""What an open link needs no longer, or has on its class."""
+
+_AT_REST: dict[str, object] = {
+    **dict.fromkeys(
+        (
+            "closedByMe",
+            "droppedByMe",
+            "failedByMe",
+            "inside_message",
+            "triggered",
+            "wasClean",
+            "wasCloseHandshakeTimeout",
+            "wasMaxFramePayloadSizeExceeded",
+            "wasMaxMessagePayloadSizeExceeded",
+            "wasOpenHandshakeTimeout",
+            "wasServerConnectionDropTimeout",
+            "wasServingFlashSocketPolicyFile",
+            "whole",
+        ),
+        False,
+    ),
+    **dict.fromkeys(
+        (
+            "_perMessageCompress",
+            "autoPingPending",
+            "autoPingPendingCall",
+            "autoPingPendingSent",
+            "autoPingTimeoutCall",
+            "closeHandshakeTimeoutCall",
+            "current_frame",
+            "localCloseCode",
+            "localCloseReason",
+            "openHandshakeTimeoutCall",
+            "remoteCloseCode",
+            "remoteCloseReason",
+            "serverConnectionDropTimeoutCall",
+            "trackedTimings",
+            "wasNotCleanReason",
+            "websocket_protocol_in_use",
+        ),
+        None,
+    ),
+    "autoPingPendingSeq": 0,
+    "data": b"",
+    "send_state": WebSocketProtocol.SEND_STATE_GROUND,
+    "trafficStats": TrafficStats(),
+    "websocket_version": 13,
+}
+"""How autobahn begins: put on the class, so that only links that differ carry it."""
+
+
+for _name, _value in _AT_REST.items():
+    setattr(WebSocketLink, _name, _value)
 
 
 class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc]  # autobahn has no types
@@ -328,9 +414,10 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
         return None, dict(self.upgrade_headers)
 
     @override
-    def onOpen(self) -> None:
-        """The 101 is out."""
-        self.opened(self)
+    def _onOpen(self) -> None:
+        opened = self.opened
+        self._forget_handshake()
+        opened(self)
 
 
 class ServerLinkFactory(WebSocketServerFactory):

@@ -297,7 +297,7 @@ async def test_host_ends_with_its_target(daemon: Daemon) -> None:
     payload = noise(64 * KiB)
     target.write(payload)
     target.drop()
-    ending = await data.ending()
+    ending = await data.ending(leave=True)
     assert ending.data == payload
     assert daemon.is_ours == (ending.close is not None)
     assert ending.close is None or ending.close.code == 1000
@@ -311,7 +311,7 @@ async def test_host_says_that_its_target_refused(daemon: Daemon) -> None:
     await daemon.target.close()
     announce(control, NEXUS)
     data, _ = await daemon.router.accept_upgrade()
-    close = (await data.ending()).close
+    close = (await data.ending(leave=True)).close
     assert close is not None
     assert (close.code, close.reason) == TARGET_REFUSED
     await answers(control)
@@ -334,7 +334,7 @@ async def test_host_accepts_again_after_404(daemon: Daemon) -> None:
 
 
 @KINDS
-@pytest.mark.parametrize("status", [404, 502, 503])
+@pytest.mark.parametrize("status", [404, 503])
 @pytest_twisted.ensureDeferred
 async def test_host_gives_a_gone_call_up(daemon: Daemon, status: int) -> None:
     """A call that stays refused is given up within about half a second, and harms nothing."""
@@ -344,7 +344,7 @@ async def test_host_gives_a_gone_call_up(daemon: Daemon, status: int) -> None:
     started = clock.seconds()
     with suppress(Late):
         while clock.seconds() - started < SOON_S:
-            (await daemon.router.accept_request(SOON_S / 2))[0].refuse(status)
+            (await daemon.router.accept_request(SOON_S / 4))[0].refuse(status)
     assert clock.seconds() - started < SOON_S
     announce(control, 8)
     _, request = await daemon.router.accept_request()
@@ -481,7 +481,7 @@ async def test_client_ends_with_its_user(daemon: Daemon) -> None:
     payload = noise(MiB)
     user.write(payload)
     user.drop()
-    ending = await data.ending()
+    ending = await data.ending(leave=True)
     assert ending.data == payload
     assert daemon.is_ours == (ending.close is not None)
     assert ending.close is None or ending.close.code == 1000

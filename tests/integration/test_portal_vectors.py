@@ -7,8 +7,8 @@ import re
 import pytest
 import pytest_twisted
 
-from tests.integration.portal_peers import BOTH, CONNECTED, END_S, SECRET, Router, mint
-from tests.rawpeer import SAMPLE_KEY, Op, accept_key, close_body, encode_frame, together
+from tests.integration.portal_peers import BOTH, CONNECTED, SECRET, Router, mint
+from tests.rawpeer import SAMPLE_KEY, Op, accept_key, close_body, encode_frame
 
 HEADER = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"
 H1 = (
@@ -125,7 +125,9 @@ async def test_frame_vectors(router: Router) -> None:
     host.send_close(1000)
     assert await client.exactly(4) == CLOSE_1000
     assert await host.exactly(4) == CLOSE_1000
-    await together(client.ending(END_S), host.ending(END_S))
+    for peer in (client, host):
+        peer.drop()
+        await peer.gone()
 
 
 @BOTH

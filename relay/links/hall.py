@@ -1,0 +1,158 @@
+"""What all front doors of a router share, and the way from an admitted handshake to a session."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from typing import Protocol as TypingProtocol
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime, ITransport
+from twisted.logger import Logger
+from twisted.protocols.policies import ProtocolWrapper
+
+from relay.core.admission import Admission, Reception
+from relay.core.broker import Broker
+from relay.core.session import Session, Surroundings
+from relay.interfaces import IServices
+from relay.links.websocket import ServerLink, ServerLinkFactory
+from relay.metrics import Metrics
+from relay.settings.model import Limits
+from relay.vocabulary import Request
+
+EMPTY_S = 3.0
+"""How long a stopping router waits for peers to answer its Close."""
+
+
+class IVisitor(TypingProtocol):
+    """A connection that waits for its turn."""
+
+    def begin(self) -> None:
+        """It is its turn."""
+
+
+class Hall:
+    """What all front doors of a router share.
+
+    :param believed_peer: the address that counts, of the one that connected and the request
+    :ivar visitors: connections without a grant yet, by address
+    :ivar queue: connections that wait unread for a handshake to end
+    :ivar liveness: ping and dead time by dialect
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reception: Reception,
+        broker: Broker,
+        around: Surroundings,
+        limits: Limits,
+        metrics: Metrics,
+        services: IServices,
+        reactor: IReactorTime,
+        believed_peer: Callable[[str, Request], str],
+    ) -> None:
+        self.reception = reception
+        self.broker = broker
+        self.around = around
+        self.limits = limits
+        self.metrics = metrics
+        self.services = services
+        self.reactor = reactor
+        self.believed_peer = believed_peer
+        self.liveness: dict[str, tuple[float, float]] = {}
+        self.websockets = ServerLinkFactory(reactor)
+        self.handshakes = 0
+        self.links = 0
+        self.visitors: Counter[str] = Counter()
+        self.queue: deque[IVisitor] = deque()
+        self._open: set[ServerLink] = set()
+        self._empty: list[Deferred[None]] = []
+
+    def enter(
+        self, admission: Admission, transport: ITransport, peer: str, received: bytes
+    ) -> None:
+        """Turn an admitted handshake into a session.
+
+        :param received: the request head as it came, and what followed it
+        """
+        conversation = admission.conversation
+        assert conversation is not None
+        link = cast(ServerLink, self.websockets.buildProtocol(transport.getPeer()))
+        link.clock = self.reactor
+        link.upgrade_headers = conversation.upgrade_headers
+        link.limit(
+            conversation.frame_bytes,
+            min(
+                conversation.message_bytes, self.limits.message_bytes or conversation.message_bytes
+            ),
+            conversation.whole_messages,
+        )
+        self.links += 1
+        label = f"{peer}/{self.links}"
+        ping_s, dead_s = self.liveness.get(admission.face.name, (0.0, 0.0))
+
+        def opened(link: ServerLink) -> None:
+            session = Session(
+                link,
+                conversation,
+                self.broker,
+                self.around,
+                label,
+                admission.grant,
+                ping_s,
+                dead_s,
+            )
+            self.broker.add(session)
+            self.log.info(
+                "link up: {link} ({dialect} {role}, {subject})",
+                event="link-up",
+                link=label,
+                dialect=admission.face.name,
+                role=conversation.role.value,
+                subject=admission.grant.subject,
+            )
+            session.opened()
+
+        link.opened = opened
+        link.gone = self._gone
+        self._open.add(link)
+        if isinstance(transport, ProtocolWrapper):
+            transport.wrappedProtocol = link
+        else:
+            transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
+        link.makeConnection(transport)
+        link.peer = peer
+        link.dataReceived(received)
+
+    def when_empty(self) -> Deferred[None]:
+        """:returns: fires when every link's connection is gone, within :data:`EMPTY_S`."""
+        waiting: Deferred[None] = Deferred()
+        self._empty.append(waiting)
+        timer = self.reactor.callLater(EMPTY_S, self._tell_empty)
+        self._gone(None)
+
+        def stop_timer(result: None) -> None:
+            if timer.active():
+                timer.cancel()
+            return result
+
+        return waiting.addCallback(stop_timer)
+
+    def done_shaking(self) -> None:
+        """A handshake is over: the next in the queue may begin."""
+        while self.queue and self.handshakes < self.limits.handshakes:
+            self.queue.popleft().begin()
+
+    def _gone(self, link: ServerLink | None) -> None:
+        if link is not None:
+            self._open.discard(link)
+        if not self._open:
+            self._tell_empty()
+
+    def _tell_empty(self) -> None:
+        empty, self._empty = self._empty, []
+        for waiting in empty:
+            waiting.callback(None)

@@ -1,0 +1,41 @@
+"""Answers over plain HTTP, as bytes."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from relay.errors import LimitReached, NotFound, RelayError, TooLarge
+from relay.vocabulary import Response
+
+
+def encode_response(response: Response, keep: bool, head_only: bool) -> bytes:
+    """:returns: a whole HTTP/1.1 answer.
+
+    :param keep: whether the connection stays open for another request
+    :param head_only: for HEAD
+    """
+    lines = [f"HTTP/1.1 {response.status} {_phrase(response.status)}"]
+    lines += [f"{name}: {value}" for name, value in response.headers]
+    lines += [f"Content-Type: {response.content_type}", f"Content-Length: {len(response.body)}"]
+    if not keep:
+        lines.append("Connection: close")
+    head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
+    return head if head_only else head + response.body
+
+
+def plain_status(error: RelayError) -> int:
+    """:returns: the HTTP status for an error that no dialect has a code for."""
+    if isinstance(error, TooLarge):
+        return 431
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, LimitReached):
+        return 503
+    return 400
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Unknown"
