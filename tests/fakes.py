@@ -1,8 +1,8 @@
 """Links, streams and small dialects in memory, for tests without a reactor.
 
 A :class:`MemoryLink` behaves as a WebSocket link does: what is sent lies in a bounded buffer until
-the far end takes it, nothing is delivered while reading is paused, and nothing arrives inside a call
-of ours. Bytes move only in :func:`pump`.
+the far end takes it, nothing is delivered while reading is paused, and nothing arrives inside a
+call of ours. Bytes move only in :func:`pump`.
 """
 
 from __future__ import annotations
@@ -442,8 +442,8 @@ class MuxTalk(Talk):
 
     Payload of a message: kind (1 byte), stream (unsigned, 4 bytes, big-endian), body. Kinds: ``D``
     data (one byte of flags: 1 = text, 2 = final), ``C`` credit (unsigned, 4 bytes), ``F`` finish,
-    ``R`` reset (the reason's word), ``O`` call (offer, NUL, service), ``A`` accept, ``N`` an offer's
-    name.
+    ``R`` reset (the reason's word), ``O`` call (offer, NUL, service), ``A`` accept, ``N`` an
+    offer's name.
 
     :ivar breaches: what was sent although it must not be: anything about a stream that has ended
     """

@@ -486,6 +486,7 @@ class Broker:
         pending.over = True
         if pending.timer is not None:
             pending.timer.cancel()
+            pending.timer = None
         self._callers.pop(pending.stream, None)
         standing = self._standings.get(pending.call.name)
         if standing is None:
@@ -556,6 +557,7 @@ class _Waiting:
 
     def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
         """The caller has left."""
+        side.circuit = None  # else the two keep each other until the next search for such rings
         self._broker._give_up(self._pending, reason)
 
 

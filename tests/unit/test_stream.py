@@ -105,7 +105,7 @@ def test_the_same_side_may_finish_twice() -> None:
     ("side", "grace_s"), [("caller", HALF_CLOSE_S), ("callee", HALF_CLOSE_CALLEE_S)]
 )
 def test_a_finish_is_held_where_it_cannot_be_carried(side: str, grace_s: float) -> None:
-    """Towards a side without half-close a Finish waits for the grace of its sender, then all ends."""
+    """Towards a side without half-close a Finish waits out its sender's grace, then all ends."""
     pair = Pair(FakeStream(WITHOUT), FakeStream(WITHOUT))
     (pair.caller if side == "caller" else pair.callee).end()
     pair.world.passes(grace_s - TICK_S)
