@@ -298,7 +298,8 @@ class _Call:
                 raise stdio.fault
             raise RelayError(f"{stdio.fault.filename}: {stdio.fault.strerror}")
         if reason not in CLEAN_REASONS:
-            raise self._complaint("the call was cut", Refused(0, "", reason or Reason.INTERNAL))
+            reason = reason or Reason.INTERNAL
+            raise self._complaint("the call was cut", Refused(0, reason.value, reason))
         return 0
 
     def _start(self) -> None:

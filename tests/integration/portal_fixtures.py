@@ -5,15 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from tests.integration.portal_peers import SECRET, Router, RouterMaker, TunnelMaker, wait_for
 from tests.integration.portal_programs import Program, Programs
 from tests.rawpeer import DEADLINE_S, POLL_S, RawServer
-
-T = TypeVar("T")
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import socket
 import struct
 import subprocess
 import threading
-import time
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,6 +24,10 @@ import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
+from relay.commands.connect import add_arguments, read_call
+from relay.commands.output import WrongUsage
+from relay.dialects import dialect_keys
+from relay.errors import ConfigurationError, RelayError
 from relay.settings.model import Door
 from tests.integration.portal_peers import OurRouter, Portal, Router, RouterMaker, TunnelMaker
 from tests.rawpeer import RawServer, noise, the_reactor, until
@@ -342,34 +345,18 @@ async def test_reader_that_leaves(lab: Lab, serve: Callable[[Handler], str]) -> 
 async def test_reader_that_leaves_a_silent_service(
     lab: Lab, serve: Callable[[Handler], str]
 ) -> None:
-    """It is noticed while nothing is to be written."""
-    ended = threading.Event()
-
-    def mute(connection: socket.socket) -> None:
-        read_all(connection)
-        connection.settimeout(PROCESS_S)
-        with suppress(OSError):
-            while True:
-                connection.sendall(b"")
-                time.sleep(0.05)
-                if tcp_is_closed(connection):
-                    break
-        ended.set()
-
-    await lab.offer(mute=serve(mute))
+    """It is noticed while nothing is to be written, and the service is let go too."""
+    over = threading.Event()
+    await lab.offer(mute=serve(lambda _: over.wait(PROCESS_S)))
+    circuits = lab.ours.service.broker.circuits
     with started(*lab.words("mute"), stdin=subprocess.DEVNULL) as process:
-        await until(lambda: lab.ours.service.broker.circuits or None, "circuit", PROCESS_S)
+        await until(lambda: circuits or None, "circuit", PROCESS_S)
         assert process.stdout is not None
         process.stdout.close()
         assert await exited(process) == 1
         assert await complaint(process) == ""
-    await deferToThread(ended.wait, PROCESS_S)
-
-
-def tcp_is_closed(connection: socket.socket) -> bool:
-    """:returns: whether neither direction is left (TCP_INFO's first byte is the state)"""
-    state = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-    return state not in (1, 8)  # ESTABLISHED, CLOSE_WAIT
+    await until(lambda: True if not circuits else None, "end of the circuit")
+    over.set()
 
 
 @pytest_twisted.ensureDeferred
@@ -393,7 +380,9 @@ async def test_reset_by_the_service(lab: Lab, serve: Callable[[Handler], str]) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_router_that_goes(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_router_that_goes(
+    lab: Lab, serve: Callable[[Handler], str], expected_log_errors: Callable[[], object]
+) -> None:
     """A router that goes away is not taken for an end in order."""
     await lab.offer(echo=serve(echo))
     with started(*lab.words("echo")) as process:
@@ -402,8 +391,9 @@ async def test_router_that_goes(lab: Lab, serve: Callable[[Handler], str]) -> No
         await lab.ours.stop()
         assert await exited(process) == 1
         said = await complaint(process)
-    assert "going-away; try again in a moment\n" in said
+    assert said.endswith(": going-away; try again in a moment\n")
     assert said.count("\n") == 1
+    expected_log_errors()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -517,7 +507,7 @@ async def test_no_router(lab: Lab) -> None:
     [
         (["--nope"], 2, "unrecognized arguments: --nope"),
         (["a", "b", "99999"], 2, "no port"),
-        (["a", "b", "c", "d"], 2, "unrecognized arguments: d"),
+        (["a", "b", "7", "d"], 2, "unrecognized arguments: d"),
         (["a"], 1, "missing router (where the router is) and a token: try: relay connect "),
         (["--router", "ws://h", "a"], 1, "missing a token"),
     ],
@@ -534,21 +524,18 @@ def test_said_too_little_or_too_much(
     assert "--listen" not in last
 
 
-@pytest.mark.parametrize("closed", [0, 1])
-def test_closed_descriptor(lab: Lab, closed: int) -> None:
-    """Without standard input or output there is nothing to carry."""
-    command = shlex.join(map(str, [*COMMAND, *lab.words("a")]))
-    redirection = f"{closed}{'<' if closed == 0 else '>'}&-"
+def test_closed_descriptor(tmp_path: Path) -> None:
+    """Without standard input there is nothing to carry."""
     done = subprocess.run(
-        ["sh", "-c", f"{command} {redirection}"],
+        ["sh", "-c", f"{shlex.join(COMMAND)} connect a <&-"],
+        cwd=tmp_path,
         env=environment(),
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
+        capture_output=True,
         timeout=PROCESS_S,
         check=False,
     )
-    assert done.returncode == 2
-    assert b"is closed" in done.stderr
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"standard input is closed" in done.stderr
 
 
 def unused_port() -> int:
@@ -556,3 +543,241 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
+
+
+# -- what is called ------------------------------------------------------------------------------
+
+CLIENTS = """\
+[client:lab]
+router = ws://lab.example.org
+token-file = lab.token
+service = ssh
+
+[client:home]
+router = ws://home.example.org
+token-file = home.token
+listen =
+    web=tcp:8000
+    db=tcp:5432
+"""
+
+
+class Called(NamedTuple):
+    """What a command line means."""
+
+    router: str
+    service: str
+    token: str
+
+
+def called(words: str, folder: Path, text: str = CLIENTS, **environ: str) -> Called:
+    """:returns: what ``relay connect`` calls, with ``text`` as the client's INI"""
+    for name in ("lab", "home", "mine"):
+        (folder / f"{name}.token").write_text("t" * 40)
+    (folder / "client.ini").write_text(text)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["--config", "client.ini", *words.split()])
+    settings = read_call(arguments, environ, folder, dialect_keys())
+    (tunnel,) = settings.tunnels
+    (door,) = tunnel.doors
+    assert (door.endpoint, tunnel.reconnect) == ("stdio:", "no")
+    assert tunnel.token is not None
+    return Called(tunnel.router, door.service, Path(tunnel.token.origin).stem)
+
+
+AT_LAB = Called("ws://lab.example.org", "ssh", "lab")
+AT_HOME = Called("ws://home.example.org", "web", "home")
+ONLY_LAB = CLIENTS.partition("\n\n")[0]
+OWN = "--router ws://h --token-file mine.token"
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "meaning"),
+    [
+        ("lab", CLIENTS, AT_LAB),
+        ("lab --service web", CLIENTS, AT_LAB._replace(service="web")),
+        ("lab --router ws://h", CLIENTS, AT_LAB._replace(router="ws://h")),
+        ("home --service web", CLIENTS, AT_HOME),
+        ("web", CLIENTS, AT_HOME),
+        ("db", CLIENTS, AT_HOME._replace(service="db")),
+        ("ssh", CLIENTS, AT_LAB),
+        ("--service db", CLIENTS, AT_HOME._replace(service="db")),
+        ("", ONLY_LAB, AT_LAB),
+        ("web", ONLY_LAB, AT_LAB._replace(service="web")),
+        ("--token-file mine.token", ONLY_LAB, AT_LAB._replace(token="mine")),
+        (f"web {OWN}", CLIENTS, Called("ws://h", "web", "mine")),
+        (f"web {OWN}", ONLY_LAB, Called("ws://h", "web", "mine")),
+        (f"web {OWN}", "", Called("ws://h", "web", "mine")),
+        (OWN, "", Called("ws://h", "default", "mine")),
+    ],
+)
+def test_name(words: str, text: str, meaning: Called, tmp_path: Path) -> None:
+    """NAME is a section, else a service; options override, and may do without the INI."""
+    assert called(words, tmp_path, text) == meaning
+
+
+def test_environment(tmp_path: Path) -> None:
+    """The environment says what a client's does."""
+    meaning = called("web", tmp_path, RELAY_ROUTER="ws://h", RELAY_TOKEN_FILE="mine.token")
+    assert meaning == Called("ws://h", "web", "mine")
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "said"),
+    [
+        ("", RelayError, "client.ini has several sections"),
+        ("mail", RelayError, r"client.ini has no section \[client:mail\]"),
+        ("home", WrongUsage, "leads to web and db; name one of them with --service"),
+        ("lab h 22", WrongUsage, "the host decides where calls in dialect portal go"),
+        (f"ssh {OWN} --token-file -", WrongUsage, "a token cannot come from there"),
+        ("lab --service a/b", ConfigurationError, "has other characters"),
+        (f"ssh {OWN} --dialect klingon", ConfigurationError, "is not installed"),
+    ],
+)
+def test_unclear(words: str, error: type[Exception], said: str, tmp_path: Path) -> None:
+    """What is not clear is asked back rather than guessed."""
+    with pytest.raises(error, match=said):
+        called(words, tmp_path)
+
+
+# -- OpenSSH -------------------------------------------------------------------------------------
+
+
+class OpenSsh:
+    """A private sshd on loopback, and clients that know it by the name ``lab``.
+
+    :param programs: absolute paths of ssh, scp, sshd and ssh-keygen
+    """
+
+    def __init__(self, folder: Path, programs: dict[str, str]) -> None:
+        self._folder = folder
+        self._programs = programs
+        self.port = unused_port()
+        for key in ("host_key", "user_key"):
+            keygen = [programs["ssh-keygen"], "-q", "-t", "ed25519", "-N", "", "-f", folder / key]
+            subprocess.run(keygen, check=True, timeout=PROCESS_S)
+        self._config(
+            "sshd_config",
+            {
+                "ListenAddress": f"127.0.0.1:{self.port}",
+                "HostKey": folder / "host_key",
+                "AuthorizedKeysFile": folder / "user_key.pub",
+                "PidFile": "none",
+                "StrictModes": "no",
+                "PasswordAuthentication": "no",
+                "KbdInteractiveAuthentication": "no",
+                "UsePAM": "no",
+                "Subsystem": "sftp internal-sftp",
+            },
+        )
+        self.log = folder / "sshd.log"
+        self._sshd = subprocess.Popen(
+            [programs["sshd"], "-D", "-f", folder / "sshd_config", "-E", self.log],
+            stdin=subprocess.DEVNULL,
+        )
+
+    def _config(self, name: str, settings: dict[str, object]) -> None:
+        lines = [f"{key} {value}\n" for key, value in settings.items()]
+        (self._folder / name).write_text("".join(lines))
+
+    async def listens(self) -> None:
+        """Wait until sshd takes connections. :raises Late:"""
+
+        def connects() -> bool | None:
+            assert self._sshd.poll() is None, self.log.read_text()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return True
+            return None
+
+        await until(connects, "sshd", PROCESS_S)
+
+    async def run(
+        self, program: str, lab: Lab, *words: str | Path, stdin: bytes = b""
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run ssh or scp through the tunnel."""
+        self._config(
+            "ssh_config",
+            {
+                "ProxyCommand": lab.proxy_command("ssh"),
+                "User": getpass.getuser(),
+                "IdentityFile": self._folder / "user_key",
+                "IdentitiesOnly": "yes",
+                "UserKnownHostsFile": self._folder / "known_hosts",
+                "StrictHostKeyChecking": "accept-new",
+                "BatchMode": "yes",
+                "LogLevel": "ERROR",
+            },
+        )
+        return await deferToThread(
+            subprocess.run,
+            [self._programs[program], "-F", self._folder / "ssh_config", *words],
+            input=stdin,
+            capture_output=True,
+            timeout=PROCESS_S,
+            check=False,
+            env=environment(),
+        )
+
+    def stop(self) -> None:
+        """End sshd."""
+        self._sshd.terminate()
+        self._sshd.wait(PROCESS_S)
+
+
+@pytest.fixture
+def openssh(tmp_path: Path) -> Iterator[OpenSsh]:
+    """OpenSSH, where it is installed."""
+    found = {
+        name: shutil.which(name, path=SSHD_PATH) for name in ("ssh", "scp", "sshd", "ssh-keygen")
+    }
+    missing = [name for name, path in found.items() if path is None]
+    if missing:
+        pytest.skip(f"did not run: OpenSSH's {', '.join(missing)} is not installed")
+    made = os.geteuid() == 0 and not SSHD_SEPARATION.exists()
+    if made:
+        SSHD_SEPARATION.mkdir(mode=0o755)
+    folder = tmp_path / "openssh"
+    folder.mkdir()
+    server = OpenSsh(folder, {name: path for name, path in found.items() if path})
+    yield server
+    server.stop()
+    if made:
+        SSHD_SEPARATION.rmdir()
+
+
+@pytest_twisted.ensureDeferred
+async def test_ssh(lab: Lab, openssh: OpenSsh) -> None:
+    """ssh gets a command's output and exit status, and gives it its input."""
+    await openssh.listens()
+    await lab.offer(ssh=f"tcp:127.0.0.1:{openssh.port}")
+    done = await openssh.run("ssh", lab, "lab", "echo out; echo err >&2; exit 7")
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
+    sent = noise(MiB)
+    done = await openssh.run("ssh", lab, "lab", "cat", stdin=sent)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == sent
+    assert "disconnected by user" in openssh.log.read_text()
+
+
+@pytest_twisted.ensureDeferred
+async def test_scp(lab: Lab, openssh: OpenSsh, tmp_path: Path) -> None:
+    """scp copies both ways to the last bit."""
+    await openssh.listens()
+    await lab.offer(ssh=f"tcp:127.0.0.1:{openssh.port}")
+    here, there, back = (tmp_path / name for name in ("here", "there", "back"))
+    here.write_bytes(noise(5 * MiB + 1))
+    for source, target in ((here, f"lab:{there}"), (f"lab:{there}", back)):
+        done = await openssh.run("scp", lab, "-q", source, target)
+        assert (done.returncode, done.stderr) == (0, b"")
+    assert there.read_bytes() == back.read_bytes() == here.read_bytes()
+
+
+@pytest_twisted.ensureDeferred
+async def test_ssh_without_a_host(lab: Lab, openssh: OpenSsh) -> None:
+    """When there is nobody to call, ssh's user is told why."""
+    await openssh.listens()
+    done = await openssh.run("ssh", lab, "lab", "true")
+    assert done.returncode == 255
+    assert b"relay connect: no call for ssh at " in done.stderr
+    assert b": host-absent: " in done.stderr

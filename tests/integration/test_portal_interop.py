@@ -243,7 +243,9 @@ async def test_a_tunnel_survives_its_router(
     tunnel: Tunnel, start_router: RouterMaker, expected_log_errors: Callable[[], object]
 ) -> None:
     """When the router comes back at its address, so does the tunnel, within seconds."""
-    (await tunnel.open()).user.drop()
+    ends = await tunnel.open()
+    ends.target.write(b"here")
+    assert await ends.user.exactly(4) == b"here"
     await start_router.stop()
     await start_router.start(port=tunnel.portal.router.port)
     clock = the_reactor()

@@ -7,28 +7,23 @@ collecting messages that nobody reads whole, logging.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any
 
-from autobahn.twisted.websocket import (
-    WebSocketClientFactory,
-    WebSocketClientProtocol,
-    WebSocketServerFactory,
-    WebSocketServerProtocol,
-)
-from autobahn.websocket.protocol import TrafficStats, WebSocketProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay import __version__
 from relay.interfaces import ILink, ILinkReceiver
 from relay.links.linger import Linger
-from relay.links.sockets import has_unsent, tune
+from relay.links.sockets import has_unsent
+from relay.links.websocket.codes import MESSAGE_TOO_BIG, PROTOCOL_ERROR, REASONS_BY_CODE, reason_of
+from relay.links.websocket.rest import AT_REST, HANDSHAKE
 from relay.vocabulary import Close, Message, Reason
 
 CLOSE_REPLY_S = 1.0
@@ -36,28 +31,6 @@ CLOSE_REPLY_S = 1.0
 
 PART_BYTES = 256 * 1024
 """A longer message is handed on in parts."""
-
-PROTOCOL_ERROR = 1002
-MESSAGE_TOO_BIG = 1009
-REASONS_BY_CODE = {
-    1002: Reason.PROTOCOL_ERROR,
-    1003: Reason.PROTOCOL_ERROR,
-    1007: Reason.PROTOCOL_ERROR,
-    1008: Reason.PROTOCOL_ERROR,
-    1009: Reason.TOO_LARGE,
-    1011: Reason.INTERNAL,
-    1012: Reason.GOING_AWAY,
-    1013: Reason.LIMIT,
-}
-_WORDS = {reason.value: reason for reason in Reason}
-
-
-def reason_of(close: Close) -> Reason:
-    """:returns: what a peer's Close means: its text where that is our word, else its code."""
-    word = _WORDS.get(close.text)
-    if word is not None:
-        return word
-    return REASONS_BY_CODE.get(close.code or 1000, Reason.PEER_CLOSED)
 
 
 class _Silence:
@@ -102,7 +75,7 @@ class WebSocketLink(WebSocketProtocol):
     _failed: bool = False
     _linger: Linger | None = None
     _paused: bool = False
-    # what autobahn makes for each link; see _forget_handshake
+    # what autobahn makes for each link; see forget_handshake
     is_open: Any = _Unheard()
     is_closed: Any = _Unheard()
     send_queue: Any = ()
@@ -172,7 +145,7 @@ class WebSocketLink(WebSocketProtocol):
             self._dataReceived(data)
 
     def _onOpen(self) -> None:
-        self._forget_handshake()
+        self.forget_handshake()
         self.onOpen()
 
     def _onMessageBegin(self, isBinary: bool) -> None:
@@ -298,142 +271,21 @@ class WebSocketLink(WebSocketProtocol):
         self.wasClean = False
         self.dropConnection(abort=True)
 
-    def _forget_handshake(self) -> None:
+    def forget_handshake(self) -> None:
         """Thousands of idle links: keep nothing of the handshake, nor what is as on every other."""
         self.__dict__ = {
             name: value
             for name, value in self.__dict__.items()
-            if name not in _HANDSHAKE and (name not in _AT_REST or value != _AT_REST[name])
+            if name not in HANDSHAKE and (name not in AT_REST or value != AT_REST[name])
         }
 
 
-_HANDSHAKE = frozenset(
-    (
-        "_results",
-        "_transport_details",
-        "_valid_events",
-        "_wskey",
-        "http_headers",
-        "http_request_data",
-        "http_request_host",
-        "http_request_params",
-        "http_request_path",
-        "http_request_uri",
-        "http_response_data",
-        "http_status_line",
-        "is_closed",
-        "is_open",
-        "opened",
-        "peer",
-        "send_queue",
-        "trafficStats",
-        "upgrade_headers",
-        "utf8validator",
-        "websocket_extensions",
-        "websocket_extensions_in_use",
-        "websocket_key",
-        "websocket_origin",
-        "websocket_protocols",
-    )
-)
-"""What an open link needs no longer, or has on its class."""
-
-_AT_REST: dict[str, object] = {
-    **dict.fromkeys(
-        (
-            "closedByMe",
-            "droppedByMe",
-            "failedByMe",
-            "inside_message",
-            "triggered",
-            "wasClean",
-            "wasCloseHandshakeTimeout",
-            "wasMaxFramePayloadSizeExceeded",
-            "wasMaxMessagePayloadSizeExceeded",
-            "wasOpenHandshakeTimeout",
-            "wasServerConnectionDropTimeout",
-            "wasServingFlashSocketPolicyFile",
-            "whole",
-        ),
-        False,
-    ),
-    **dict.fromkeys(
-        (
-            "_perMessageCompress",
-            "autoPingPending",
-            "autoPingPendingCall",
-            "autoPingPendingSent",
-            "autoPingTimeoutCall",
-            "closeHandshakeTimeoutCall",
-            "current_frame",
-            "localCloseCode",
-            "localCloseReason",
-            "openHandshakeTimeoutCall",
-            "remoteCloseCode",
-            "remoteCloseReason",
-            "serverConnectionDropTimeoutCall",
-            "trackedTimings",
-            "wasNotCleanReason",
-            "websocket_protocol_in_use",
-        ),
-        None,
-    ),
-    "autoPingPendingSeq": 0,
-    "data": b"",
-    "send_state": WebSocketProtocol.SEND_STATE_GROUND,
-    "trafficStats": TrafficStats(),
-    "websocket_version": 13,
-}
-"""How autobahn begins: put on the class, so that only links that differ carry it."""
-
-
-for _name, _value in _AT_REST.items():
+for _name, _value in AT_REST.items():
     setattr(WebSocketLink, _name, _value)
 
 
-class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc]  # autobahn has no types
-    """The router's side; its request head was judged by the front door before it gets here.
-
-    :ivar opened: called once the 101 is out
-    :ivar upgrade_headers: further headers of the 101
-    """
-
-    opened: Callable[[ServerLink], None]
-    upgrade_headers: Mapping[str, str] = {}
-
-    @override
-    def connectionMade(self) -> None:
-        """Begin without autobahn's report on the transport."""
-        tune(self.transport)
-        self._transport_details = None  # type: ignore[assignment]  # only its log would read it
-        self._connectionMade()
-
-    @override
-    def onConnect(self, request: object) -> tuple[None, dict[str, str]]:
-        """Accept: no subprotocol, our headers."""
-        return None, dict(self.upgrade_headers)
-
-    @override
-    def _onOpen(self) -> None:
-        opened = self.opened
-        self._forget_handshake()
-        opened(self)
-
-
-class ServerLinkFactory(WebSocketServerFactory):
-    """Makes :class:`ServerLink`; all timers and limits of autobahn's own are off."""
-
-    protocol = ServerLink
-    noisy = False
-
-    def __init__(self, reactor: IReactorTime) -> None:
-        super().__init__(server=f"relay/{__version__}", reactor=reactor)
-        _quieten(self)
-        self.setProtocolOptions(versions=[13], webStatus=False, maxConnections=0)
-        _share_options(self, ServerLink)
-
-
-def _quieten(factory: Any) -> None:  # autobahn has no types
+def quieten(factory: Any) -> None:  # autobahn has no types
+    """Switch off what autobahn would do by itself."""
     factory.setProtocolOptions(
         failByDrop=True,
         echoCloseCodeReason=True,
@@ -446,102 +298,9 @@ def _quieten(factory: Any) -> None:  # autobahn has no types
     )
 
 
-def _share_options(factory: Any, protocol: type) -> None:  # autobahn has no types
+def share_options(factory: Any, protocol: type) -> None:  # autobahn has no types
     """Put the options on the class: autobahn would copy thirty of them into every connection."""
     for name in protocol.CONFIG_ATTRS:  # type: ignore[attr-defined]  # autobahn has no types
         value = getattr(factory, name)
         # a function must not become a method
         setattr(protocol, name, staticmethod(value) if callable(value) else value)
-
-
-class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc]  # autobahn has no types
-    """A daemon's side.
-
-    :ivar answered: called with the 101's headers (names in lower case) and the link
-    :ivar refused: called with status (0: no HTTP/1.1 at all), headers and the text that came
-    :ivar unanswered: called when the connection ends before there is an answer
-    """
-
-    answered: Callable[[ClientLink, Mapping[str, str]], None]
-    refused: Callable[[int, Mapping[str, str], str], None]
-    unanswered: Callable[[Failure], None]
-    _HEAD_BYTES: ClassVar[int] = 32 * 1024
-    _HTTP: ClassVar[bytes] = b"HTTP/1."
-    _refused: bool = False
-    _answered: bool = False
-
-    @override
-    def connectionMade(self) -> None:
-        """Send the request."""
-        tune(self.transport)
-        super().connectionMade()
-
-    @override
-    def dataReceived(self, data: bytes) -> None:
-        """Make sure that it is HTTP which answers before autobahn waits for a head."""
-        if self.state == WebSocketProtocol.STATE_CONNECTING:
-            head = self.data + data
-            if not self._HTTP.startswith(head[: len(self._HTTP)]):
-                return self._give_up(0, {}, head[:80].decode("latin-1"))
-            if len(head) > self._HEAD_BYTES and b"\r\n\r\n" not in head[: self._HEAD_BYTES]:
-                return self._give_up(0, {}, "an endless head")
-        super().dataReceived(data)
-
-    @override
-    def _onConnect(self, response: Any) -> None:  # autobahn has no types
-        self._response_headers = response.headers
-
-    @override
-    def onOpen(self) -> None:
-        """The handshake is over."""
-        self._answered = True
-        headers = self.__dict__.pop("_response_headers", {})
-        self.answered(self, headers)
-
-    @override
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection is gone."""
-        super().connectionLost(reason)
-        if not self._answered and not self._refused:
-            self.unanswered(reason)
-
-    @override
-    def failHandshake(self, reason: str) -> None:
-        """The answer is not a proper 101."""
-        status_line = getattr(self, "http_status_line", "").split()
-        status = int(status_line[1]) if len(status_line) > 1 and status_line[1].isdigit() else 0
-        headers = dict(getattr(self, "http_headers", {}))
-        _, _, body = self.data.partition(b"\r\n\r\n")
-        text = body.decode("utf-8", "replace") if status != 101 else reason
-        self._give_up(0 if status == 101 else status, headers, text or reason)
-
-    def _give_up(self, status: int, headers: Mapping[str, str], text: str) -> None:
-        if not self._refused:
-            self._refused = True
-            self._failed = True
-            self.refused(status, headers, text)
-            self.transport.abortConnection()
-
-
-class ClientLinkFactory(WebSocketClientFactory):
-    """Makes one :class:`ClientLink` for one request.
-
-    :param url: ``ws`` or ``wss`` URL with path and query
-    :param headers: of the request, besides those of the handshake
-    """
-
-    protocol = ClientLink
-    noisy = False
-    prepare: Callable[[ClientLink], None]
-
-    def __init__(self, url: str, headers: Mapping[str, str], reactor: IReactorTime) -> None:
-        super().__init__(url, headers=dict(headers), useragent=None, reactor=reactor)
-        _quieten(self)
-        self.setProtocolOptions(serverConnectionDropTimeout=0)
-
-    @override
-    def buildProtocol(self, addr: IAddress | None) -> ClientLink:
-        """Connected: wire the link up before it sends its request."""
-        link = cast(ClientLink, super().buildProtocol(addr))
-        self.prepare(link)
-        return link

@@ -1,0 +1,55 @@
+"""The router's side of a WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from twisted.internet.interfaces import IReactorTime
+from typing_extensions import override
+
+from relay import __version__
+from relay.links.sockets import tune
+from relay.links.websocket.engine import WebSocketLink, quieten, share_options
+
+
+class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc]  # autobahn has no types
+    """The router's side; its request head was judged by the front door before it gets here.
+
+    :ivar opened: called once the 101 is out
+    :ivar upgrade_headers: further headers of the 101
+    """
+
+    opened: Callable[[ServerLink], None]
+    upgrade_headers: Mapping[str, str] = {}
+
+    @override
+    def connectionMade(self) -> None:
+        """Begin without autobahn's report on the transport."""
+        tune(self.transport)
+        self._transport_details = None  # type: ignore[assignment]  # only its log would read it
+        self._connectionMade()
+
+    @override
+    def onConnect(self, request: object) -> tuple[None, dict[str, str]]:
+        """Accept: no subprotocol, our headers."""
+        return None, dict(self.upgrade_headers)
+
+    @override
+    def _onOpen(self) -> None:
+        opened = self.opened
+        self.forget_handshake()
+        opened(self)
+
+
+class ServerLinkFactory(WebSocketServerFactory):
+    """Makes :class:`ServerLink`; all timers and limits of autobahn's own are off."""
+
+    protocol = ServerLink
+    noisy = False
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        super().__init__(server=f"relay/{__version__}", reactor=reactor)
+        quieten(self)
+        self.setProtocolOptions(versions=[13], webStatus=False, maxConnections=0)
+        share_options(self, ServerLink)
