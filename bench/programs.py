@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -26,6 +27,7 @@ POLL_S = 0.005
 START_S = 20.0
 STOP_S = 5.0
 LISTENING = "0A"
+TERMINATED = 128 + signal.SIGTERM
 TOKEN_LIFETIME_S = 7 * 86400
 RESERVED_PORTS = range(20000, 32000)
 """Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port
@@ -171,6 +173,7 @@ class Workshop:
         self._programs: list[Program] = []
 
     def __enter__(self) -> Workshop:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
         return self
 
     def __exit__(

@@ -163,7 +163,9 @@ class Daemon(MultiService):
     def _over(self, status: int) -> None:
         self._reactor.addSystemEventTrigger("after", "shutdown", _exit, status)
         if not self._stopping:
-            self._reactor.stop()
+            self._stopping = True
+            # it may be over before the reactor runs
+            self._reactor.callWhenRunning(self._reactor.stop)
 
     def _install_signals(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):

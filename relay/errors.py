@@ -178,9 +178,9 @@ class Refused(RelayError):
         remedy: str = "",
         retry_after_s: int | None = None,
     ) -> None:
+        self.reason = reason  # first: it stands in for a text that is empty
         super().__init__(text, remedy, retry_after_s)
         self.status = status
-        self.reason = reason
 
 
 class CannotConnect(RelayError):
@@ -189,6 +189,10 @@ class CannotConnect(RelayError):
     reason = Reason.LOST
     passing = True
     """Whether trying again soon may help."""
+
+
+class CannotListen(RelayError):
+    """A local door cannot be opened."""
 
 
 class NotARouter(CannotConnect):

@@ -64,7 +64,7 @@ class IStream(Interface):
     circuit: ICircuit | None = Attribute("set by join(); told of ends")
 
     def attach(partner: IStream) -> None:
-        """From now on what comes from the wire goes to ``partner``; what came early, at ``resume``."""
+        """From now on what comes from the wire goes to ``partner``; what came early, later."""
 
     def send(data: Data) -> None:
         """Put payload on the wire; queues within bounds, pausing the partner meanwhile."""

@@ -22,7 +22,7 @@ from relay.core.liveness import Wheel
 from relay.core.session import Surroundings
 from relay.daemon import Daemon, IReactor, here, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
-from relay.errors import ConfigurationError, RelayError
+from relay.errors import CannotListen, ConfigurationError, RelayError
 from relay.links.outward import Outward
 from relay.metrics import Metrics
 from relay.settings import StdinSecret, read_tunnels
@@ -189,7 +189,9 @@ class TunnelsService(Service):
         if isinstance(result, Failure) and not result.check(CancelledError):
             self._failed = True
             if isinstance(result.value, RelayError):
-                outward.fault(f"gave up on {outward.settings.router}", result.value)
+                listening = isinstance(result.value, CannotListen)
+                what = "cannot start" if listening else f"gave up on {outward.settings.router}"
+                outward.fault(what, result.value)
             else:
                 self.log.failure("{name}: the tunnel failed", result, name=name)
         if not self._running and not self._over.called and self.running:

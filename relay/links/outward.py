@@ -24,7 +24,7 @@ from relay.core.patience import Repetition
 from relay.core.session import Session, Surroundings
 from relay.core.stream import Circuit, join
 from relay.errors import (
-    CannotConnect,
+    CannotListen,
     GoingAway,
     HostSilent,
     NoSuchOffer,
@@ -267,7 +267,7 @@ class Outward:
                 cast(IProtocolFactory, factory)
             )
         except CannotListenError as error:
-            raise CannotConnect(
+            raise CannotListen(
                 f"cannot listen at {endpoint}: {_plain(error.socketError)}",
                 "is the port taken by another program?",
             ) from error

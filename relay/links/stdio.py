@@ -28,7 +28,6 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.stream import Stream
-from relay.interfaces import IStream
 from relay.vocabulary import Carries, Close, Data, Reason
 
 STDIO_CARRIES = Carries(half_close=True)
@@ -178,12 +177,6 @@ class StdioStream(Stream):
         self._closed = False
 
     # -- IStream ---------------------------------------------------------------------------------
-
-    @override
-    def attach(self, partner: IStream) -> None:
-        """Begin to read."""
-        super().attach(partner)
-        self.resume()
 
     @override
     def send(self, data: Data) -> None:
@@ -344,7 +337,7 @@ class StdioStream(Stream):
     def _check_drained(self) -> None:
         if self._queue or self._closed or self.fault is not None:
             return
-        if self._finishing:
+        if self._finishing or self._reason is not None:
             self._finishing = False
             self._reactor.removeReader(self._output)
             self._output.channel.finish()

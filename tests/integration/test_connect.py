@@ -3,39 +3,28 @@
 from __future__ import annotations
 
 import fcntl
-import getpass
 import hashlib
 import os
 import pty
 import shlex
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import threading
 import tty
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import pytest_twisted
 from twisted.internet.threads import deferToThread
 
-from relay.commands.connect import add_arguments, read_call
-from relay.commands.output import WrongUsage
-from relay.dialects import dialect_keys
-from relay.errors import ConfigurationError, RelayError
-from relay.settings.model import Door
-from tests.integration.portal_peers import OurRouter, Portal, Router, RouterMaker, TunnelMaker
+from tests.integration.connect_lab import Lab, Serve, unused_port
 from tests.rawpeer import RawServer, noise, the_reactor, until
 from tests.relay_command import (
     COMMAND,
     PROCESS_S,
-    Handler,
-    Service,
     answer_at_the_end,
     echo,
     environment,
@@ -45,7 +34,7 @@ from tests.relay_command import (
     started,
 )
 
-pytest_plugins = ["tests.integration.portal_fixtures"]
+pytest_plugins = ["tests.integration.portal_fixtures", "tests.integration.connect_fixtures"]
 
 MiB = 1024 * 1024
 STALLED_BYTES = 48 * MiB
@@ -53,61 +42,11 @@ STALLED_BYTES = 48 * MiB
 
 OFFERED_BYTES = 160 * MiB
 MEMORY_KIB = 100 * 1024
-SSHD_PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"))
-SSHD_SEPARATION = Path("/run/sshd")
-"""Where sshd, run by root, locks its unprivileged half in."""
 
 
-class Lab(NamedTuple):
-    """A router, and the services that a host offers on it."""
-
-    router: Router
-    ours: OurRouter
-    portal: Portal
-    token: Path
-    tunnels: TunnelMaker
-
-    async def offer(self, **services: str) -> None:
-        """Have a host offer these endpoints."""
-        doors = [Door(name, endpoint) for name, endpoint in services.items()]
-        await self.tunnels.host(self.router.url, self.portal.host_token, *doors)
-
-    def words(self, service: str, **options: str | Path) -> list[str | Path]:
-        """:returns: what stands behind ``relay`` to call ``service``"""
-        said = {"router": self.router.url, "token-file": self.token, **options}
-        flags = [word for name, value in said.items() for word in (f"--{name}", value)]
-        return ["connect", *flags, service]
-
-    def proxy_command(self, service: str) -> str:
-        """:returns: the same as ssh's ProxyCommand"""
-        return shlex.join(map(str, [*COMMAND, *self.words(service)]))
-
-
-@pytest.fixture
-def lab(start_router: RouterMaker, tunnels: TunnelMaker, tmp_path: Path) -> Lab:
-    """A router that nobody else uses."""
-    from tests.integration.portal_fixtures import wait_for
-
-    router, ours = wait_for(start_router.start())
-    portal = router.portal()
-    token = tmp_path / "client.token"
-    token.write_text(portal.client_token)
-    token.chmod(0o600)
-    return Lab(router, ours, portal, token, tunnels)
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Handler], str]]:
-    """Starts services, and gives the endpoint of each."""
-    services: list[Service] = []
-
-    def start(handler: Handler) -> str:
-        services.append(Service(handler))
-        return services[-1].endpoint
-
-    yield start
-    for service in services:
-        service.close()
+def until_set(event: threading.Event) -> None:
+    """Wait for ``event``; as a service: say nothing until then."""
+    event.wait(PROCESS_S)
 
 
 async def exited(process: subprocess.Popen[bytes]) -> int:
@@ -138,7 +77,7 @@ def put(process: subprocess.Popen[bytes], data: bytes) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_both_ways(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_both_ways(lab: Lab, serve: Serve) -> None:
     """Bytes of every value go both ways through pipes, and nothing else is said."""
     await lab.offer(echo=serve(echo))
     sent = bytes(range(256)) * 16 + noise(4 * MiB)
@@ -148,7 +87,7 @@ async def test_both_ways(lab: Lab, serve: Callable[[Handler], str]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_nothing_at_all(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_nothing_at_all(lab: Lab, serve: Serve) -> None:
     """A call without a byte is a call."""
     await lab.offer(count=serve(answer_at_the_end))
     done = await relay_beside(*lab.words("count"))
@@ -156,7 +95,7 @@ async def test_nothing_at_all(lab: Lab, serve: Callable[[Handler], str]) -> None
 
 
 @pytest_twisted.ensureDeferred
-async def test_end_of_input_is_told(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_end_of_input_is_told(lab: Lab, serve: Serve) -> None:
     """A service that answers at the end of its input hears of it, and its answer comes out."""
     await lab.offer(count=serve(answer_at_the_end))
     done = await relay_beside(*lab.words("count"), stdin=noise(3 * MiB))
@@ -164,7 +103,7 @@ async def test_end_of_input_is_told(lab: Lab, serve: Callable[[Handler], str]) -
 
 
 @pytest_twisted.ensureDeferred
-async def test_service_that_ends_first(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_service_that_ends_first(lab: Lab, serve: Serve) -> None:
     """All that a service said before it closed comes out, though the input goes on."""
     said = noise(3 * MiB)
     await lab.offer(source=serve(lambda connection: connection.sendall(said)))
@@ -175,7 +114,7 @@ async def test_service_that_ends_first(lab: Lab, serve: Callable[[Handler], str]
 
 
 @pytest_twisted.ensureDeferred
-async def test_files(lab: Lab, serve: Callable[[Handler], str], tmp_path: Path) -> None:
+async def test_files(lab: Lab, serve: Serve, tmp_path: Path) -> None:
     """Input and output may be files, which are read from and written to where they stand."""
     await lab.offer(echo=serve(echo))
     sent = noise(3 * MiB)
@@ -190,7 +129,7 @@ async def test_files(lab: Lab, serve: Callable[[Handler], str], tmp_path: Path) 
 
 
 @pytest_twisted.ensureDeferred
-async def test_socket(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_socket(lab: Lab, serve: Serve) -> None:
     """One socket may be both, each direction ends by itself, and it stays as it was."""
     await lab.offer(count=serve(answer_at_the_end))
     ours, theirs = socket.socketpair()
@@ -209,7 +148,7 @@ async def test_socket(lab: Lab, serve: Callable[[Handler], str]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_terminal(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_terminal(lab: Lab, serve: Serve) -> None:
     """A terminal works, and does not become non-blocking for those who share it."""
     await lab.offer(echo=serve(echo))
     controller, terminal = pty.openpty()
@@ -228,7 +167,7 @@ async def test_terminal(lab: Lab, serve: Callable[[Handler], str]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_shared_pipes_stay_blocking(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_shared_pipes_stay_blocking(lab: Lab, serve: Serve) -> None:
     """Pipes do not become non-blocking for those who share them."""
     await lab.offer(echo=serve(echo))
     read_in, write_in = os.pipe()
@@ -245,7 +184,7 @@ async def test_shared_pipes_stay_blocking(lab: Lab, serve: Callable[[Handler], s
 
 
 @pytest_twisted.ensureDeferred
-async def test_slow_reader(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_slow_reader(lab: Lab, serve: Serve) -> None:
     """A reader that does not read stops the service, not the memory; all comes in the end."""
     sent, done = [0], threading.Event()
     chunk = noise(MiB)
@@ -269,7 +208,7 @@ async def test_slow_reader(lab: Lab, serve: Callable[[Handler], str]) -> None:
 
 
 @pytest_twisted.ensureDeferred
-async def test_slow_service(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_slow_service(lab: Lab, serve: Serve) -> None:
     """A service that does not read stops whoever writes to standard input; all comes in the end."""
     go, sent = threading.Event(), [0]
     chunk = noise(MiB)
@@ -330,7 +269,7 @@ def digest_of(fd: int) -> bytes:
 
 
 @pytest_twisted.ensureDeferred
-async def test_reader_that_leaves(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_reader_that_leaves(lab: Lab, serve: Serve) -> None:
     """An output that nobody reads any more ends the call, quietly and not as a success."""
     await lab.offer(source=serve(lambda connection: connection.sendall(noise(8 * MiB))))
     with started(*lab.words("source"), stdin=subprocess.DEVNULL) as process:
@@ -342,12 +281,10 @@ async def test_reader_that_leaves(lab: Lab, serve: Callable[[Handler], str]) -> 
 
 
 @pytest_twisted.ensureDeferred
-async def test_reader_that_leaves_a_silent_service(
-    lab: Lab, serve: Callable[[Handler], str]
-) -> None:
+async def test_reader_that_leaves_a_silent_service(lab: Lab, serve: Serve) -> None:
     """It is noticed while nothing is to be written, and the service is let go too."""
     over = threading.Event()
-    await lab.offer(mute=serve(lambda _: over.wait(PROCESS_S)))
+    await lab.offer(mute=serve(lambda _: until_set(over)))
     circuits = lab.ours.service.broker.circuits
     with started(*lab.words("mute"), stdin=subprocess.DEVNULL) as process:
         await until(lambda: circuits or None, "circuit", PROCESS_S)
@@ -360,7 +297,7 @@ async def test_reader_that_leaves_a_silent_service(
 
 
 @pytest_twisted.ensureDeferred
-async def test_reset_by_the_service(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_reset_by_the_service(lab: Lab, serve: Serve) -> None:
     """A service that resets is not taken for one that has finished; what it said comes out."""
     go = threading.Event()
 
@@ -381,7 +318,7 @@ async def test_reset_by_the_service(lab: Lab, serve: Callable[[Handler], str]) -
 
 @pytest_twisted.ensureDeferred
 async def test_router_that_goes(
-    lab: Lab, serve: Callable[[Handler], str], expected_log_errors: Callable[[], object]
+    lab: Lab, serve: Serve, expected_log_errors: Callable[[], object]
 ) -> None:
     """A router that goes away is not taken for an end in order."""
     await lab.offer(echo=serve(echo))
@@ -398,7 +335,7 @@ async def test_router_that_goes(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 @pytest_twisted.ensureDeferred
-async def test_signals(lab: Lab, serve: Callable[[Handler], str], number: signal.Signals) -> None:
+async def test_signals(lab: Lab, serve: Serve, number: signal.Signals) -> None:
     """A signal ends it soon and quietly; to the service it looks like a call that was cut."""
     ends: list[str] = []
 
@@ -420,7 +357,7 @@ async def test_signals(lab: Lab, serve: Callable[[Handler], str], number: signal
 
 
 @pytest_twisted.ensureDeferred
-async def test_last_words_before_a_signal(lab: Lab, serve: Callable[[Handler], str]) -> None:
+async def test_last_words_before_a_signal(lab: Lab, serve: Serve) -> None:
     """What was written before the input ended still arrives, in order, when a signal comes too."""
     came: list[bytes] = []
 
@@ -461,7 +398,7 @@ async def test_signal_while_it_calls(lab: Lab) -> None:
 @pytest_twisted.ensureDeferred
 async def test_what_went_wrong(
     lab: Lab,
-    serve: Callable[[Handler], str],
+    serve: Serve,
     tmp_path: Path,
     expected_log_errors: Callable[[], object],
 ) -> None:
@@ -536,248 +473,3 @@ def test_closed_descriptor(tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"standard input is closed" in done.stderr
-
-
-def unused_port() -> int:
-    """:returns: a port where nothing listens"""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
-
-
-# -- what is called ------------------------------------------------------------------------------
-
-CLIENTS = """\
-[client:lab]
-router = ws://lab.example.org
-token-file = lab.token
-service = ssh
-
-[client:home]
-router = ws://home.example.org
-token-file = home.token
-listen =
-    web=tcp:8000
-    db=tcp:5432
-"""
-
-
-class Called(NamedTuple):
-    """What a command line means."""
-
-    router: str
-    service: str
-    token: str
-
-
-def called(words: str, folder: Path, text: str = CLIENTS, **environ: str) -> Called:
-    """:returns: what ``relay connect`` calls, with ``text`` as the client's INI"""
-    for name in ("lab", "home", "mine"):
-        (folder / f"{name}.token").write_text("t" * 40)
-    (folder / "client.ini").write_text(text)
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
-    arguments = parser.parse_args(["--config", "client.ini", *words.split()])
-    settings = read_call(arguments, environ, folder, dialect_keys())
-    (tunnel,) = settings.tunnels
-    (door,) = tunnel.doors
-    assert (door.endpoint, tunnel.reconnect) == ("stdio:", "no")
-    assert tunnel.token is not None
-    return Called(tunnel.router, door.service, Path(tunnel.token.origin).stem)
-
-
-AT_LAB = Called("ws://lab.example.org", "ssh", "lab")
-AT_HOME = Called("ws://home.example.org", "web", "home")
-ONLY_LAB = CLIENTS.partition("\n\n")[0]
-OWN = "--router ws://h --token-file mine.token"
-
-
-@pytest.mark.parametrize(
-    ("words", "text", "meaning"),
-    [
-        ("lab", CLIENTS, AT_LAB),
-        ("lab --service web", CLIENTS, AT_LAB._replace(service="web")),
-        ("lab --router ws://h", CLIENTS, AT_LAB._replace(router="ws://h")),
-        ("home --service web", CLIENTS, AT_HOME),
-        ("web", CLIENTS, AT_HOME),
-        ("db", CLIENTS, AT_HOME._replace(service="db")),
-        ("ssh", CLIENTS, AT_LAB),
-        ("--service db", CLIENTS, AT_HOME._replace(service="db")),
-        ("", ONLY_LAB, AT_LAB),
-        ("web", ONLY_LAB, AT_LAB._replace(service="web")),
-        ("--token-file mine.token", ONLY_LAB, AT_LAB._replace(token="mine")),
-        (f"web {OWN}", CLIENTS, Called("ws://h", "web", "mine")),
-        (f"web {OWN}", ONLY_LAB, Called("ws://h", "web", "mine")),
-        (f"web {OWN}", "", Called("ws://h", "web", "mine")),
-        (OWN, "", Called("ws://h", "default", "mine")),
-    ],
-)
-def test_name(words: str, text: str, meaning: Called, tmp_path: Path) -> None:
-    """NAME is a section, else a service; options override, and may do without the INI."""
-    assert called(words, tmp_path, text) == meaning
-
-
-def test_environment(tmp_path: Path) -> None:
-    """The environment says what a client's does."""
-    meaning = called("web", tmp_path, RELAY_ROUTER="ws://h", RELAY_TOKEN_FILE="mine.token")
-    assert meaning == Called("ws://h", "web", "mine")
-
-
-@pytest.mark.parametrize(
-    ("words", "error", "said"),
-    [
-        ("", RelayError, "client.ini has several sections"),
-        ("mail", RelayError, r"client.ini has no section \[client:mail\]"),
-        ("home", WrongUsage, "leads to web and db; name one of them with --service"),
-        ("lab h 22", WrongUsage, "the host decides where calls in dialect portal go"),
-        (f"ssh {OWN} --token-file -", WrongUsage, "a token cannot come from there"),
-        ("lab --service a/b", ConfigurationError, "has other characters"),
-        (f"ssh {OWN} --dialect klingon", ConfigurationError, "is not installed"),
-    ],
-)
-def test_unclear(words: str, error: type[Exception], said: str, tmp_path: Path) -> None:
-    """What is not clear is asked back rather than guessed."""
-    with pytest.raises(error, match=said):
-        called(words, tmp_path)
-
-
-# -- OpenSSH -------------------------------------------------------------------------------------
-
-
-class OpenSsh:
-    """A private sshd on loopback, and clients that know it by the name ``lab``.
-
-    :param programs: absolute paths of ssh, scp, sshd and ssh-keygen
-    """
-
-    def __init__(self, folder: Path, programs: dict[str, str]) -> None:
-        self._folder = folder
-        self._programs = programs
-        self.port = unused_port()
-        for key in ("host_key", "user_key"):
-            keygen = [programs["ssh-keygen"], "-q", "-t", "ed25519", "-N", "", "-f", folder / key]
-            subprocess.run(keygen, check=True, timeout=PROCESS_S)
-        self._config(
-            "sshd_config",
-            {
-                "ListenAddress": f"127.0.0.1:{self.port}",
-                "HostKey": folder / "host_key",
-                "AuthorizedKeysFile": folder / "user_key.pub",
-                "PidFile": "none",
-                "StrictModes": "no",
-                "PasswordAuthentication": "no",
-                "KbdInteractiveAuthentication": "no",
-                "UsePAM": "no",
-                "Subsystem": "sftp internal-sftp",
-            },
-        )
-        self.log = folder / "sshd.log"
-        self._sshd = subprocess.Popen(
-            [programs["sshd"], "-D", "-f", folder / "sshd_config", "-E", self.log],
-            stdin=subprocess.DEVNULL,
-        )
-
-    def _config(self, name: str, settings: dict[str, object]) -> None:
-        lines = [f"{key} {value}\n" for key, value in settings.items()]
-        (self._folder / name).write_text("".join(lines))
-
-    async def listens(self) -> None:
-        """Wait until sshd takes connections. :raises Late:"""
-
-        def connects() -> bool | None:
-            assert self._sshd.poll() is None, self.log.read_text()
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
-                return True
-            return None
-
-        await until(connects, "sshd", PROCESS_S)
-
-    async def run(
-        self, program: str, lab: Lab, *words: str | Path, stdin: bytes = b""
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run ssh or scp through the tunnel."""
-        self._config(
-            "ssh_config",
-            {
-                "ProxyCommand": lab.proxy_command("ssh"),
-                "User": getpass.getuser(),
-                "IdentityFile": self._folder / "user_key",
-                "IdentitiesOnly": "yes",
-                "UserKnownHostsFile": self._folder / "known_hosts",
-                "StrictHostKeyChecking": "accept-new",
-                "BatchMode": "yes",
-                "LogLevel": "ERROR",
-            },
-        )
-        return await deferToThread(
-            subprocess.run,
-            [self._programs[program], "-F", self._folder / "ssh_config", *words],
-            input=stdin,
-            capture_output=True,
-            timeout=PROCESS_S,
-            check=False,
-            env=environment(),
-        )
-
-    def stop(self) -> None:
-        """End sshd."""
-        self._sshd.terminate()
-        self._sshd.wait(PROCESS_S)
-
-
-@pytest.fixture
-def openssh(tmp_path: Path) -> Iterator[OpenSsh]:
-    """OpenSSH, where it is installed."""
-    found = {
-        name: shutil.which(name, path=SSHD_PATH) for name in ("ssh", "scp", "sshd", "ssh-keygen")
-    }
-    missing = [name for name, path in found.items() if path is None]
-    if missing:
-        pytest.skip(f"did not run: OpenSSH's {', '.join(missing)} is not installed")
-    made = os.geteuid() == 0 and not SSHD_SEPARATION.exists()
-    if made:
-        SSHD_SEPARATION.mkdir(mode=0o755)
-    folder = tmp_path / "openssh"
-    folder.mkdir()
-    server = OpenSsh(folder, {name: path for name, path in found.items() if path})
-    yield server
-    server.stop()
-    if made:
-        SSHD_SEPARATION.rmdir()
-
-
-@pytest_twisted.ensureDeferred
-async def test_ssh(lab: Lab, openssh: OpenSsh) -> None:
-    """ssh gets a command's output and exit status, and gives it its input."""
-    await openssh.listens()
-    await lab.offer(ssh=f"tcp:127.0.0.1:{openssh.port}")
-    done = await openssh.run("ssh", lab, "lab", "echo out; echo err >&2; exit 7")
-    assert (done.returncode, done.stdout, done.stderr) == (7, b"out\n", b"err\n")
-    sent = noise(MiB)
-    done = await openssh.run("ssh", lab, "lab", "cat", stdin=sent)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout == sent
-    assert "disconnected by user" in openssh.log.read_text()
-
-
-@pytest_twisted.ensureDeferred
-async def test_scp(lab: Lab, openssh: OpenSsh, tmp_path: Path) -> None:
-    """scp copies both ways to the last bit."""
-    await openssh.listens()
-    await lab.offer(ssh=f"tcp:127.0.0.1:{openssh.port}")
-    here, there, back = (tmp_path / name for name in ("here", "there", "back"))
-    here.write_bytes(noise(5 * MiB + 1))
-    for source, target in ((here, f"lab:{there}"), (f"lab:{there}", back)):
-        done = await openssh.run("scp", lab, "-q", source, target)
-        assert (done.returncode, done.stderr) == (0, b"")
-    assert there.read_bytes() == back.read_bytes() == here.read_bytes()
-
-
-@pytest_twisted.ensureDeferred
-async def test_ssh_without_a_host(lab: Lab, openssh: OpenSsh) -> None:
-    """When there is nobody to call, ssh's user is told why."""
-    await openssh.listens()
-    done = await openssh.run("ssh", lab, "lab", "true")
-    assert done.returncode == 255
-    assert b"relay connect: no call for ssh at " in done.stderr
-    assert b": host-absent: " in done.stderr

@@ -369,7 +369,7 @@ async def test_broken_frames_of_a_control_link(router: Router, fault: str) -> No
 
 
 @demo_differs("T is relayed")
-@pytest.mark.parametrize("text", [b'"Connected"', b"", b"\xff"], ids=repr)
+@pytest.mark.parametrize("text", [b'"Connected"', b'"Finish"', b"", b"\xff"], ids=repr)
 @pytest.mark.parametrize("side", ["client", "host"])
 @pytest_twisted.ensureDeferred
 async def test_text_in_a_circuit(router: Router, side: str, text: bytes) -> None:

@@ -324,6 +324,30 @@ async def test_frames_behind_the_head_are_kept(start_router: RouterMaker) -> Non
     assert await host.receive() == Frame(Op.PONG)
 
 
+@pytest_twisted.ensureDeferred
+async def test_half_close_is_for_those_who_asked(start_router: RouterMaker) -> None:
+    """A client's agreed ``"Finish"`` never comes out as text at a host that knows nothing of it."""
+    router, _ = await start_router.start()
+    portal = router.portal()
+    control = await portal.control()
+    asks = {"X-Relay-Half-Close": "yes"}
+    client, head = await router.ask(CLIENT, portal.client_token, asks)
+    assert head.header("X-Relay-Half-Close") == "yes"
+    nexus = (await portal.incoming(control)).nexus
+    target = f"/connect/host_accept/{nexus}"
+    host, head = await router.ask(target, portal.host_token)
+    assert head.header("X-Relay-Half-Close") is None
+    assert await client.receive() == CONNECTED
+    client.send(Op.BINARY, b"request")
+    client.send(Op.TEXT, b'"Finish"')
+    assert await host.receive() == Frame(Op.BINARY, b"request")
+    host.send(Op.PING, b"nothing else")
+    assert await host.receive() == Frame(Op.PONG, b"nothing else")
+    host.send(Op.BINARY, b"answer")
+    host.drop()
+    assert (await client.ending(END_S)).data == b"answer"
+
+
 # -- TLS -----------------------------------------------------------------------------------------
 
 

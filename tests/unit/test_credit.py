@@ -49,7 +49,7 @@ def test_refunds_come_at_half_a_window() -> None:
 
 @given(st.integers(1, 50), st.lists(st.integers(0, 20), max_size=100))
 def test_both_ends_agree(size: int, amounts: list[int]) -> None:
-    """Whatever is sent and taken, the sender never passes the window and never runs dry for ever."""
+    """Whatever is sent and taken, no sender passes the window or runs dry for ever."""
     sender, receiver = SendWindow(size), ReceiveWindow(size)
     waiting = 0
     for amount in amounts:

@@ -70,7 +70,7 @@ def test_the_sum_is_kept(ledger: Ledger) -> None:
 
 
 def test_at_the_cap_nothing_new_begins(ledger: Ledger) -> None:
-    """One byte below the cap is admitted; the refusal says how much waits and when to come again."""
+    """One byte below the cap is admitted; the refusal says how much waits and for how long."""
     holder = Holder(ledger)
     holder.hold(CAP - 1)
     ledger.admit()

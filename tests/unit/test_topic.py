@@ -119,7 +119,7 @@ def test_a_message_has_a_cap() -> None:
 
 
 def test_a_slow_reader_loses_messages_and_slows_nobody() -> None:
-    """It keeps the oldest of what it missed, the rest is counted; others hear all; no writer waits."""
+    """It keeps the oldest of what it missed; the rest is counted, others hear all, nobody waits."""
     hall = Hall(buffer_messages=4)
     writer, slow, fast = hall.enter(), hall.enter(), hall.enter()
     busy(slow)
