@@ -24,6 +24,7 @@ from relay.core.patience import Repetition
 from relay.core.session import Session, Surroundings
 from relay.core.stream import Circuit, join
 from relay.errors import (
+    CannotConnect,
     CannotListen,
     GoingAway,
     HostSilent,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -35,3 +35,10 @@ def serve() -> Iterator[Serve]:
     yield start
     for service in services:
         service.close()
+
+
+@pytest.fixture
+def complaining_host(expected_log_errors: Callable[[], object]) -> Iterator[None]:
+    """Lets the host log what goes wrong, to its end; comes before the host itself."""
+    yield
+    expected_log_errors()

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import threading
 import tty
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -316,10 +315,9 @@ async def test_reset_by_the_service(lab: Lab, serve: Serve) -> None:
     assert said.count("\n") == 1
 
 
+@pytest.mark.usefixtures("complaining_host")
 @pytest_twisted.ensureDeferred
-async def test_router_that_goes(
-    lab: Lab, serve: Serve, expected_log_errors: Callable[[], object]
-) -> None:
+async def test_router_that_goes(lab: Lab, serve: Serve) -> None:
     """A router that goes away is not taken for an end in order."""
     await lab.offer(echo=serve(echo))
     with started(*lab.words("echo")) as process:
@@ -330,7 +328,6 @@ async def test_router_that_goes(
         said = await complaint(process)
     assert said.endswith(": going-away; try again in a moment\n")
     assert said.count("\n") == 1
-    expected_log_errors()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
@@ -395,13 +392,9 @@ async def test_signal_while_it_calls(lab: Lab) -> None:
 # -- calls that fail -----------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("complaining_host")
 @pytest_twisted.ensureDeferred
-async def test_what_went_wrong(
-    lab: Lab,
-    serve: Serve,
-    tmp_path: Path,
-    expected_log_errors: Callable[[], object],
-) -> None:
+async def test_what_went_wrong(lab: Lab, serve: Serve, tmp_path: Path) -> None:
     """Each failure is one line: what, where, why, and what to try."""
     await lab.offer(echo=serve(echo), dead=f"tcp:127.0.0.1:{unused_port()}")
     wrong, absent = tmp_path / "wrong.token", tmp_path / "absent.token"
@@ -422,7 +415,6 @@ async def test_what_went_wrong(
         router = words[words.index("--router") + 1]
         assert line.startswith(f"relay connect: no call for {words[-1]} at {router}: {why}")
         assert "; " in line
-    expected_log_errors()
 
 
 @pytest_twisted.ensureDeferred

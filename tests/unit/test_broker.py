@@ -842,7 +842,7 @@ def test_a_grant_may_end_its_links(desk: Desk) -> None:
     desk.world.passes(49.5)
     assert one.reason is None
     desk.world.passes(1)
-    assert (one.reason, two.reason) == (Reason.EXPIRED, None)
+    assert [one.reason, two.reason] == [Reason.EXPIRED, None]
     assert desk.world.clock.getDelayedCalls() == []
 
 
