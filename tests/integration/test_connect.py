@@ -17,9 +17,12 @@ from pathlib import Path
 
 import pytest
 import pytest_twisted
+import trustme
 from twisted.internet.threads import deferToThread
 
+from relay.settings.model import Door
 from tests.integration.connect_lab import Lab, Serve, unused_port
+from tests.integration.portal_peers import RouterMaker
 from tests.rawpeer import RawServer, noise, the_reactor, until
 from tests.relay_command import (
     COMMAND,
@@ -83,6 +86,26 @@ async def test_both_ways(lab: Lab, serve: Serve) -> None:
     done = await relay_beside(*lab.words("echo"), stdin=sent)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == sent
+
+
+@pytest_twisted.ensureDeferred
+async def test_over_tls(
+    start_router: RouterMaker, tls_authority: trustme.CA, lab: Lab, serve: Serve, tmp_path: Path
+) -> None:
+    """A router behind TLS is verified, with a root of one's own if need be."""
+    router, ours = await start_router.start(authority=tls_authority)
+    secured = lab._replace(router=router, ours=ours, portal=router.portal(lab.portal.portal_id))
+    roots = tmp_path / "ca.pem"
+    roots.write_bytes(tls_authority.cert_pem.bytes())
+    door = Door("echo", serve(echo))
+    await lab.tunnels.host(router.url, secured.portal.host_token, door, ca_file=roots)
+    sent = noise(MiB)
+    done = await relay_beside(*secured.words("echo", **{"ca-file": roots}), stdin=sent)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == sent
+    done = await relay_beside(*secured.words("echo"), stdin=sent)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b": tls-failed: " in done.stderr
 
 
 @pytest_twisted.ensureDeferred

@@ -94,7 +94,7 @@ class PortalFace:
 
     def matches(self, request: Request) -> bool:
         """:returns: whether the path is below ours."""
-        return request.path.split("/", 2)[1] in self.first_segments
+        return request.path.split("/", 2)[1:2] == [FIRST_SEGMENT]
 
     def route(self, request: Request) -> Route:
         """:raises NotFound, MethodNotAllowed, BadRequest: in the original's order."""

@@ -1,0 +1,1 @@
+``relay status`` lists the links, offers and circuits of a router, as a table or as JSON.
