@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import IO, Any, Protocol, cast
 
 from twisted.application.service import IService, MultiService
 from twisted.internet.defer import Deferred
@@ -102,6 +102,7 @@ class Daemon(MultiService):
 
     :param main: started and stopped with the daemon
     :param options: those of twistd are looked up for where the log goes
+    :param log_out: where it goes otherwise; None: standard output
     """
 
     log = Logger()
@@ -113,6 +114,7 @@ class Daemon(MultiService):
         options: usage.Options,
         log_format: str,
         log_level: str,
+        log_out: IO[str] | None = None,
     ) -> None:
         super().__init__()
         self._main = main
@@ -120,6 +122,7 @@ class Daemon(MultiService):
         self._options = options
         self._log_format = log_format
         self._log_level = log_level
+        self._log_out = log_out or sys.stdout
         self._stopping = False
         self._watchdog: LoopingCall | None = None
         cast(IService, main).setServiceParent(self)
@@ -130,8 +133,11 @@ class Daemon(MultiService):
         outer: Any = getattr(self._options, "parent", None) or {}
         chosen = any(outer.get(name) for name in ("logfile", "syslog", "logger"))
         if isinstance(parent, Componentized) and outer.get("nodaemon") and not chosen:
-            parent.setComponent(ILogObserver, make_observer(self._log_format, self._log_level))
+            parent.setComponent(ILogObserver, self._make_observer())
         super().setServiceParent(parent)
+
+    def _make_observer(self) -> ILogObserver:
+        return make_observer(self._log_format, self._log_level, self._log_out)
 
     @override
     def startService(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -43,7 +44,12 @@ def make_tunnels(role: Role, options: Any, reactor: Any = None) -> Daemon:  # Tw
     except ConfigurationError as error:
         refuse_to_start(error.faults)
         raise
-    return Daemon(main, reactor, options, settings.log_format, settings.log_level)
+    # standard output belongs to payload where a tunnel listens there
+    uses_stdio = any(
+        door.endpoint.startswith("stdio") for t in settings.tunnels for door in t.doors
+    )
+    out = sys.stderr if uses_stdio else None
+    return Daemon(main, reactor, options, settings.log_format, settings.log_level, out)
 
 
 class TunnelsService(Service):

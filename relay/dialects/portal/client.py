@@ -14,7 +14,7 @@ from relay.dialects.portal.wire import CLIENT, FIRST_SEGMENT, HALF_CLOSE, HALF_C
 from relay.errors import CannotConnect, Refused, RelayError
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import Role
+from relay.vocabulary import Reason, Role
 
 CONNECTED_TIMEOUT_S = 10.0
 """Handshake and ``"Connected"`` together, as the original's client."""
@@ -23,7 +23,7 @@ RETRY_CALL_S = (0.1, 0.2, 0.4, 0.8)
 """A host that reconnects, or a router that restarts, is back within a second or two; the local user
 need not notice."""
 
-ABSENT = (502, 503)
+PASSING = (Reason.HOST_ABSENT, Reason.GOING_AWAY)
 
 
 async def run_client(settings: TunnelSettings, outward: IOutward) -> None:
@@ -59,7 +59,7 @@ class _PortalClient:
             try:
                 return await self._call_once(service)
             except Refused as error:
-                if error.status not in ABSENT or error.retry_after_s is not None:
+                if error.reason not in PASSING:
                     raise
             except CannotConnect as error:
                 if not error.passing:
