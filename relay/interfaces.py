@@ -66,6 +66,9 @@ class IStream(Interface):
     def attach(partner: IStream) -> None:
         """From now on what comes from the wire goes to ``partner``; what came early, later."""
 
+    def detach() -> None:
+        """The circuit is over: forget it and the partner."""
+
     def send(data: Data) -> None:
         """Put payload on the wire; queues within bounds, pausing the partner meanwhile."""
 

@@ -222,7 +222,12 @@ class RouterService(Service):
 
     def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
         self._faces = faces
-        self.broker.limits = self._hall.limits = self._hall.reception.limits = settings.limits
+        self.broker.limits = self._hall.limits = settings.limits
+        self._hall.reception.adopt(settings.limits)
+        self.ledger.cap_bytes = settings.limits.buffered_bytes
+        self._around.frame_bytes = settings.limits.frame_bytes
+        self._around.window_bytes = settings.limits.window_bytes
+        self._around.max_streams = settings.limits.streams
         self._proxies.networks = TrustedProxies(settings.trusted_proxies).networks
         self._hall.liveness = {
             dialect.name: (dialect.ping_s, dialect.dead_s) for dialect in settings.dialects

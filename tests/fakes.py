@@ -272,6 +272,11 @@ class FakeStream:
         """Speak to ``partner``."""
         self.partner = partner
 
+    def detach(self) -> None:
+        """The circuit is over."""
+        self.partner = None
+        self.circuit = None
+
     def send(self, data: Data) -> None:
         """Record; ask for a pause where nothing more can be taken."""
         assert self.reset_reason() is None, "payload after the end"

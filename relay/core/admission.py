@@ -63,6 +63,11 @@ class Reception:
         self._unix_time = unix_time
         self._failed_logins = auth.FailedLogins(limits.failed_logins_per_min)
 
+    def adopt(self, limits: Limits) -> None:
+        """From now on other limits hold."""
+        self.limits = limits
+        self._failed_logins.limit_per_min = limits.failed_logins_per_min
+
     async def admit(self, face: IRouterFace, request: Request) -> Admission:
         """Judge a request.
 

@@ -16,6 +16,8 @@ REFUSED_S = (1.0, 30.0)
 REPLACED_S = (1.0, 300.0)
 JITTER = 0.25
 MAX_RETRY_AFTER_S = 300.0
+BRIEF_S = 1.0
+"""A link that stood for less did not stand."""
 
 
 class Patience:
@@ -58,8 +60,13 @@ class Patience:
         """An attempt succeeded: failures are forgotten, replacements are not."""
         self._unreachable_s = self._refused_s = 0.0
 
-    def ended(self) -> float:
-        """:returns: the wait after a link that stood has ended without a hand-over."""
+    def ended(self, lasted_s: float) -> float:
+        """:returns: the wait after a link has ended without a hand-over.
+
+        :param lasted_s: how long it stood; one that ends at once is a failure like another
+        """
+        if lasted_s >= BRIEF_S:
+            self.stood()
         return self.unreachable()
 
     def _jittered(self, wait_s: float, at_least: float | None = None) -> float:

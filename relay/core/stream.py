@@ -43,6 +43,11 @@ class Stream:
         """From now on what comes from the wire goes to ``partner``."""
         self.partner = partner
 
+    def detach(self) -> None:
+        """The circuit is over: forget it and the partner."""
+        self.partner = None
+        self.circuit = None
+
     def deliver(self, data: Data) -> None:
         """Payload came from the wire; :meth:`attach` has been called."""
         self.bytes_in += len(data.payload)
@@ -206,6 +211,9 @@ class Circuit:
             if stream is not told:
                 stream.reset(reason, close)
         self._closed(self)
+        # two streams and a circuit that know each other would wait for the garbage collector
+        for stream in (self.caller, self.callee):
+            stream.detach()
 
 
 def join(

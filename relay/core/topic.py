@@ -63,6 +63,9 @@ class Member:
     def attach(self, partner: IStream) -> None:
         """A member speaks to its topic only."""
 
+    def detach(self) -> None:
+        """A seat is given up by leaving the topic."""
+
     def send(self, data: Data) -> None:
         """The member's stream heard ``data``: a message for everybody else, once it is whole."""
         if not self.writes:

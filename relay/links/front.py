@@ -124,6 +124,8 @@ class FrontDoor(Protocol):
         try:
             self._http.receive_data(data)
             self._next_events()
+        except BadRequest as error:
+            self._refuse(error)
         except h11.RemoteProtocolError as error:
             if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
                 self._refuse(
@@ -188,7 +190,7 @@ class FrontDoor(Protocol):
         target = head.target.decode("latin-1")
         path, _, query = target.partition("?")
         if not path.startswith("/"):
-            path = urlsplit(path).path or "/"
+            path = _path_of(path)
         request = Request(
             method=head.method.decode("ascii"),
             target=target,
@@ -398,3 +400,11 @@ class FrontFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> FrontDoor:
         """A connection was accepted."""
         return FrontDoor(self._hall, self._faces)
+
+
+def _path_of(target: str) -> str:
+    """:returns: the path of a target in absolute form. :raises BadRequest: when it is no URL."""
+    try:
+        return urlsplit(target).path or "/"
+    except ValueError as error:
+        raise BadRequest("the request target is neither a path nor a URL") from error

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.core.patience import Patience
+from relay.core.patience import BRIEF_S, Patience
 from relay.core.session import Session
 from relay.errors import (
     AuthError,
@@ -128,7 +128,6 @@ class Keeper:
             self._next_s = self._patience.refused()
             raise
         self._stood_ever = True
-        self._patience.stood()
         self._kept.stood()
         protocol = cast(Protocol, factory.buildProtocol(_NOWHERE))
         protocol.makeConnection(_SessionTransport(session))
@@ -166,12 +165,13 @@ class Keeper:
             self._next_s = self._patience.replaced(lasted_s)
             why = "another host has registered under the same name"
         elif reason is Reason.GOING_AWAY:
-            self._next_s = 0.0
+            brief = lasted_s < BRIEF_S
+            self._next_s = self._patience.ended(lasted_s) if brief else 0.0
             why = "the router is going away"
         else:
             # the original's router drops the control link with every call that is answered
             asked_s_ago = self._kept.now() - self._kept.asked_at
-            self._next_s = 0.0 if asked_s_ago < JUST_ASKED_S else self._patience.ended()
+            self._next_s = 0.0 if asked_s_ago < JUST_ASKED_S else self._patience.ended(lasted_s)
             why = f"the link to the router ended ({reason.value})"
         self._kept.lost(f"{why}; connecting again in {self._next_s:.1f} s")
         if self._kept.settings.reconnect == "no":

@@ -8,6 +8,11 @@ from typing import Protocol, cast
 KEEPALIVE_IDLE_S = 60
 KEEPALIVE_INTERVAL_S = 15
 KEEPALIVE_PROBES = 4
+IN_VAIN = 3
+TCP_INFO_BYTES = 8
+TCP_INFO_RETRANSMITS = 2
+TCP_INFO_PROBES = 3
+"""Offsets of two counters in ``struct tcp_info`` (linux/tcp.h), each a byte."""
 
 
 class _Tcp(Protocol):
@@ -46,8 +51,22 @@ def tune(transport: object) -> None:
 
 
 def has_unsent(transport: object) -> bool:
-    """:returns: whether this process or its kernel holds bytes that the peer has not taken."""
-    return unsent_bytes(transport) > 0
+    """:returns: whether a peer that is there has bytes of ours to take yet.
+
+    A peer whose machine does not even acknowledge is not there.
+    """
+    return unsent_bytes(transport) > 0 and not _is_unanswered(transport)
+
+
+def _is_unanswered(transport: object) -> bool:
+    """:returns: whether the kernel has sent the same bytes, or probes, in vain several times."""
+    try:
+        handle = cast(_Tcp, _raw(transport)).getHandle()
+        info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+    except (OSError, AttributeError):
+        return False
+    retransmits, probes = info[TCP_INFO_RETRANSMITS], info[TCP_INFO_PROBES]
+    return retransmits >= IN_VAIN or probes >= IN_VAIN
 
 
 def unsent_bytes(transport: object) -> int:

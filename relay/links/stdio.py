@@ -242,7 +242,8 @@ class StdioStream(Stream):
 
         The other side is told of an end in order only if the input had one.
         """
-        if self.circuit is None or self._reason is not None:
+        circuit = self.circuit
+        if circuit is None or self._reason is not None:
             self.close()
             return
         left_bytes = LAST_READ_BYTES
@@ -253,7 +254,7 @@ class StdioStream(Stream):
                 break
             left_bytes -= self.bytes_in - before
         reason = Reason.PEER_CLOSED if self._input_ended else Reason.GOING_AWAY
-        self.circuit.broken(self, reason)
+        circuit.broken(self, reason)
         self.close()
 
     def close(self) -> None:

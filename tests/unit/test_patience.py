@@ -96,8 +96,15 @@ def test_a_link_that_stands_forgets_failures() -> None:
 
 def test_a_lost_link_comes_back_at_once_but_spread() -> None:
     """Within a quarter of a second of the loss, not all at the same moment."""
-    assert Patience(LEAST).ended() == 0
-    assert Patience(MOST).ended() == pytest.approx(0.25)
+    assert Patience(LEAST).ended(60.0) == 0
+    assert Patience(MOST).ended(60.0) == pytest.approx(0.25)
+
+
+def test_link_that_hardly_stood_counts_as_a_failure() -> None:
+    """A router that accepts and drops at once is left alone for longer and longer."""
+    patience = Patience(MOST)
+    assert [patience.ended(0.1) for _ in range(4)] == pytest.approx([0.25, 0.5, 1.0, 1.0])
+    assert patience.ended(2.0) == pytest.approx(0.25)
 
 
 def test_the_kinds_do_not_mix() -> None:

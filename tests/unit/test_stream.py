@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from relay.core.liveness import TICK_S
@@ -219,7 +222,7 @@ def test_a_circuit_ends_once() -> None:
     """Whatever else is reported after the end changes nothing."""
     pair = Pair()
     pair.circuit.end(Reason.GOING_AWAY)
-    pair.caller.hang_up(Reason.LOST)
+    pair.circuit.broken(pair.caller, Reason.LOST)
     pair.callee.end()
     pair.circuit.end(Reason.IDLE)
     assert pair.circuit.reason is Reason.GOING_AWAY
@@ -294,3 +297,17 @@ def test_joining_a_stream_that_is_over_ends_the_circuit(over: str) -> None:
     assert pair.circuit.reason is Reason.LOST
     assert (late.reset_reason(), other.reset_reason()) == (None, "lost")
     assert len(pair.closed) == 1
+
+
+def test_an_ended_circuit_leaves_no_cycle() -> None:
+    """Streams of a circuit that is over are freed at once, without the garbage collector."""
+    gc.disable()
+    try:
+        caller, callee = FakeStream(), FakeStream()
+        circuit = join("portal:1/web", caller, callee, World().wheel, lambda _: None)
+        gone = weakref.ref(caller)
+        circuit.broken(caller, Reason.LOST)
+        del circuit, caller, callee
+        assert gone() is None
+    finally:
+        gc.enable()

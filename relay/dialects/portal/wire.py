@@ -129,6 +129,7 @@ def parse_control(payload: bytes) -> Control | None:
     """
     try:
         value: object = json.loads(payload.decode("utf-8"))
+        json.dumps(value, ensure_ascii=False).encode("utf-8")  # no half of a surrogate pair
     except (ValueError, RecursionError):
         return None
     if value in ("Connected", {"Connected": None}):
