@@ -223,7 +223,6 @@ def test_a_circuit_ends_once() -> None:
     pair = Pair()
     pair.circuit.end(Reason.GOING_AWAY)
     pair.circuit.broken(pair.caller, Reason.LOST)
-    pair.callee.end()
     pair.circuit.end(Reason.IDLE)
     assert pair.circuit.reason is Reason.GOING_AWAY
     assert pair.resets() == ["going-away", "going-away"]
