@@ -21,8 +21,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.core.patience import Repetition
-from relay.core.session import Session, Surroundings
+from relay.core.session import Session
 from relay.core.stream import Circuit, join
+from relay.core.surroundings import Surroundings
 from relay.errors import (
     CannotConnect,
     CannotListen,
