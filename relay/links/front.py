@@ -228,6 +228,7 @@ class FrontDoor(Protocol):
         if self._closing or self.transport is None:
             return
         if admission.conversation is None:
+            assert admission.grant is not None, "only conversations begin without a grant"
             response = await face.answer(
                 request, admission.route, admission.grant, self._hall.services
             )
@@ -243,7 +244,7 @@ class FrontDoor(Protocol):
         self._hall.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
         port = getattr(transport.getPeer(), "port", 0)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
-        self._hall.enter(admission, transport, f"{peer}:{port}", bytes(self._raw))
+        self._hall.enter(admission, transport, peer, port, bytes(self._raw))
 
     def _respond(self) -> None:
         """A plain request is complete: answer it."""
@@ -375,9 +376,7 @@ class FrontDoor(Protocol):
         """The visitor has shown a credential, or is gone."""
         visitor, self._visitor = self._visitor, ""
         if visitor:
-            self._hall.visitors[visitor] -= 1
-            if not self._hall.visitors[visitor]:
-                del self._hall.visitors[visitor]
+            self._hall.leave(visitor)
 
     def _count_handshake(self, begins: bool) -> None:
         if begins != self._counted:
