@@ -80,7 +80,9 @@ class TunnelsService(Service):
     @property
     def addresses(self) -> list[tuple[str, Any]]:  # Twisted's addresses have no common type
         """:returns: what listens."""
-        return [address for outward in self._outwards.values() for address in outward.addresses]
+        return [
+            address for outward in self._outwards.values() for address in outward.doors.addresses
+        ]
 
     @override
     def startService(self) -> None:
@@ -150,7 +152,7 @@ class TunnelsService(Service):
             self._running[tunnel.name] = running
             running.addBoth(self._tunnel_over, tunnel.name)
         listening = [
-            outward.when_listening(len(tunnel.doors) if tunnel.role is Role.CLIENT else 0)
+            outward.doors.when_open(len(tunnel.doors) if tunnel.role is Role.CLIENT else 0)
             for tunnel, outward in zip(settings.tunnels, self._outwards.values(), strict=True)
         ]
         DeferredList(listening).addCallback(lambda _: self._all_ready())
@@ -189,8 +191,11 @@ class TunnelsService(Service):
     def _tunnel_over(self, result: Failure | None, name: str) -> None:
         self._running.pop(name, None)
         outward = self._outwards[name]
-        outward.no_longer_listening()
-        if outward.stdio_reason is not None and outward.stdio_reason not in CLEAN_REASONS:
+        outward.doors.no_longer_wanted()
+        if (
+            outward.doors.stdio_reason is not None
+            and outward.doors.stdio_reason not in CLEAN_REASONS
+        ):
             self._failed = True
         if isinstance(result, Failure) and not result.check(CancelledError):
             self._failed = True
