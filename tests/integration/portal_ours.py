@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import Certificate, optionsForClientTLS, trustRootFromCertificates
 
+from bench.processes import descriptors
 from relay.daemon import IReactor
 from relay.router import RouterService
 from relay.settings.model import (
@@ -34,7 +35,7 @@ from tests.rawpeer import the_reactor
 
 def own_descriptors() -> int:
     """:returns: how many files and sockets this process holds open"""
-    return len(os.listdir("/proc/self/fd"))
+    return descriptors(os.getpid())
 
 
 @dataclass
