@@ -27,7 +27,7 @@ from relay.core.admission import Reception
 from relay.core.broker import Broker
 from relay.core.ledger import Ledger
 from relay.core.liveness import Wheel
-from relay.core.session import Surroundings
+from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError
@@ -184,7 +184,8 @@ class RouterService(MainService):
 
     def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
         self._faces = faces
-        self.broker.limits = self._hall.limits = settings.limits
+        self.broker.adopt(settings.limits)
+        self._hall.limits = settings.limits
         self._hall.reception.adopt(settings.limits)
         self.ledger.cap_bytes = settings.limits.buffered_bytes
         self._around.frame_bytes = settings.limits.frame_bytes

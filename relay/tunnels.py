@@ -16,7 +16,7 @@ from typing_extensions import override
 
 from relay.core.ledger import Ledger
 from relay.core.liveness import Wheel
-from relay.core.session import Surroundings
+from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import CannotListen, ConfigurationError, RelayError

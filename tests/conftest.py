@@ -7,10 +7,15 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import trustme
+from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
 Flush = Callable[..., list[LogEvent]]
+
+# the same examples each time; --hypothesis-profile=default searches new ones
+settings.register_profile("steady", derandomize=True, deadline=None)
+settings.load_profile("steady")
 
 
 @implementer(ILogObserver)

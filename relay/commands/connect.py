@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from relay.commands.output import WrongUsage
 from relay.core.ledger import Ledger
 from relay.core.liveness import Wheel
-from relay.core.session import Surroundings
+from relay.core.surroundings import Surroundings
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError, Refused, RelayError
 from relay.links.outward import Outward

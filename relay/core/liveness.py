@@ -10,6 +10,8 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from relay.interfaces import ILink
+
 TICK_S = 0.25
 CHECKS_PER_PERIOD = 4
 MAX_CHECK_S = 5.0
@@ -59,6 +61,10 @@ class Wheel:
         bucket.add(entry)
         self._arm(tick)
         return entry
+
+    def at(self, when: float, callback: Callable[[], None]) -> Entry:
+        """Call ``callback`` once, at that time of the clock, or at once when it is past."""
+        return self.after(max(0.0, when - self.now()), callback)
 
     def stop(self) -> None:
         """Drop all entries and the timer; nothing fires any more."""
@@ -114,8 +120,22 @@ class Liveness:
         self._silent_s = 0.0
         self._since_ping_s = 0.0
 
+    def look(self, link: ILink, now: float, paused: bool) -> bool:
+        """Look at a link once every ``check_s``, and ping it when it is time.
+
+        :param paused: whether we do not read from it
+        :returns: whether the peer is dead
+        """
+        heard, link.heard = link.heard, False
+        # a ping that is cut off lies unsent too: once asked, only an answer counts
+        unsent = not self.asked and link.has_unsent()
+        ping, dead = self.judge(now, heard, paused or unsent)
+        if ping:
+            link.ping()
+        return dead
+
     def judge(self, now: float, heard: bool, excused: bool) -> tuple[bool, bool]:
-        """Look at a link once every ``check_s``.
+        """Decide from one look.
 
         :param heard: whether any byte came since the last look
         :param excused: whether silence says nothing: we do not read, or the peer had not taken our

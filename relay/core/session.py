@@ -8,15 +8,14 @@ its liveness and its end. Whatever goes wrong here ends this link and no other.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from relay.core.flow import CreditlessStream, CreditStream, DedicatedStream, Hold, LinkStream
-from relay.core.ledger import Ledger
-from relay.core.liveness import Entry, Liveness, Wheel
+from relay.core.flow import Hold, LinkStream, begin_stream
+from relay.core.liveness import Entry, Liveness
+from relay.core.surroundings import ISwitch, Surroundings
 from relay.errors import LimitReached, ProtocolError, RelayError
 from relay.interfaces import IConversation, ILink, ILinkReceiver, IStream, ITunnelSession
 from relay.vocabulary import (
@@ -40,46 +39,8 @@ from relay.vocabulary import (
     Shape,
 )
 
-MAX_STREAMS = 1024
-
 SHARED = frozenset({Shape.CREDIT, Shape.CREDITLESS})
 """The shapes of links that carry several streams, each with an end of its own."""
-
-
-class ISwitch(Protocol):
-    """Who decides what a session's requests lead to: a router's broker, a daemon's tunnel."""
-
-    def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
-        """The peer asks for something. :raises RelayError: when it may not have it."""
-
-    def accepted(self, session: Session, event: Accept) -> None:
-        """The peer answered the call on a stream."""
-
-    def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
-        """The session is over."""
-
-
-class Surroundings:
-    """What all sessions of a process share.
-
-    :param frame_bytes: largest payload that is put into one frame of a shared link
-    """
-
-    __slots__ = ("frame_bytes", "ledger", "max_streams", "wheel", "window_bytes")
-
-    def __init__(
-        self,
-        wheel: Wheel,
-        ledger: Ledger,
-        frame_bytes: int = 64 * 1024,
-        window_bytes: int = 1024 * 1024,
-        max_streams: int = MAX_STREAMS,
-    ) -> None:
-        self.wheel = wheel
-        self.ledger = ledger
-        self.frame_bytes = frame_bytes
-        self.window_bytes = window_bytes
-        self.max_streams = max_streams
 
 
 @implementer(ILinkReceiver, ITunnelSession)
@@ -91,7 +52,6 @@ class Session:
     """
 
     __slots__ = (
-        "_around",
         "_close",
         "_full",
         "_liveness",
@@ -102,6 +62,7 @@ class Session:
         "_turn",
         "_wake",
         "_watchers",
+        "around",
         "conversation",
         "grant",
         "label",
@@ -129,7 +90,7 @@ class Session:
         self.label = label
         self.reason: Reason | None = None
         self._switch = switch
-        self._around = around
+        self.around = around
         self._close: Close | None = None
         self._full = False
         self._streams: dict[int, LinkStream] = {}
@@ -148,8 +109,8 @@ class Session:
         """The link stands: begin."""
         self.link.start(self)
         if self._liveness is not None:
-            self._timer = self.wheel.after(self._liveness.check_s, self._look)
-        self._run(self.conversation.opened, self.wheel.now())
+            self._timer = self.around.wheel.after(self._liveness.check_s, self._look)
+        self._run(self.conversation.opened)
 
     def message_received(self, message: Message) -> None:
         """A message, or a part of one, arrived."""
@@ -157,7 +118,7 @@ class Session:
             return
         carried = False
         try:
-            outputs = self.conversation.receive(message, self.wheel.now())
+            outputs = self.conversation.receive(message, self.around.wheel.now())
             for output in outputs:
                 if type(output) is Data:
                     carried = True
@@ -191,8 +152,7 @@ class Session:
     def resumeProducing(self) -> None:
         """The link's send buffer is empty: each may send in turn, until it is full again."""
         self._full = False
-        streams = tuple(self._streams.values())
-        if streams:
+        if streams := tuple(self._streams.values()):
             self._turn = (self._turn + 1) % len(streams)
             for stream in streams[self._turn :] + streams[: self._turn]:
                 stream.release(Hold.LINK)
@@ -203,21 +163,6 @@ class Session:
         """The link will take nothing more; ``link_lost`` follows."""
 
     # -- the streams' side -----------------------------------------------------------------------
-
-    @property
-    def wheel(self) -> Wheel:
-        """:returns: the process's timers."""
-        return self._around.wheel
-
-    @property
-    def ledger(self) -> Ledger:
-        """:returns: the process's account of waiting bytes."""
-        return self._around.ledger
-
-    @property
-    def frame_bytes(self) -> int:
-        """:returns: largest payload of one frame on a shared link."""
-        return self._around.frame_bytes
 
     def send(self, data: Data) -> None:
         """The byte path outwards."""
@@ -231,7 +176,7 @@ class Session:
     def perform(self, event: Event) -> None:
         """Have the conversation tell the peer of ``event``."""
         if self.reason is None:
-            self._run(lambda now: self.conversation.perform(event, now), self.wheel.now())
+            self._run(lambda now: self.conversation.perform(event, now))
 
     def stream_over(self, stream: LinkStream, event: Reset) -> None:
         """A stream's own side ended: tell the peer; a dedicated link ends with it."""
@@ -272,12 +217,7 @@ class Session:
         if stream is not None:
             return stream
         self.check_room()
-        if self.conversation.shape is Shape.CREDIT:
-            stream = CreditStream(self, stream_id, send_credit, self._around.window_bytes)
-        elif self.conversation.shape is Shape.CREDITLESS:
-            stream = CreditlessStream(self, stream_id)
-        else:
-            stream = DedicatedStream(self, stream_id)
+        stream = begin_stream(self, stream_id, send_credit, self.around.window_bytes)
         if self.reason is not None:
             stream.peer_reset(self.reason, self._close)
             return stream
@@ -286,11 +226,21 @@ class Session:
             stream.hold(Hold.LINK)
         return stream
 
+    def new_stream(self, stream_id: int) -> LinkStream:
+        """Begin a stream that the peer asked for.
+
+        :raises ProtocolError: when the link has one of that id
+        :raises LimitReached: when the link or the process carries as much as it may
+        """
+        if stream_id in self._streams:
+            raise ProtocolError(f"stream {stream_id} is in use already")
+        return self.open_stream(stream_id)
+
     def check_room(self) -> None:
         """:raises LimitReached: when the link or the process carries as much as it may."""
-        if len(self._streams) >= self._around.max_streams:
+        if len(self._streams) >= self.around.max_streams:
             raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
-        self.ledger.admit()
+        self.around.ledger.admit()
 
     def streams(self) -> Mapping[int, LinkStream]:
         """:returns: the live streams by id."""
@@ -364,10 +314,10 @@ class Session:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _run(self, step: Callable[[float], Outputs], now: float) -> None:
+    def _run(self, step: Callable[[float], Outputs]) -> None:
         """Take the outputs of one step of the conversation; a fault ends the link."""
         try:
-            for output in step(now):
+            for output in step(self.around.wheel.now()):
                 self._dispatch(output)
             self._rearm()
         except RelayError as error:
@@ -380,18 +330,10 @@ class Session:
             return
         if isinstance(output, Message):
             self.link.send_message(output)
-        elif isinstance(output, Data):
+        elif isinstance(output, Data | Credit | Finish):
             stream = self._streams.get(output.stream)
             if stream is not None:
-                stream.deliver(output)
-        elif isinstance(output, Credit):
-            stream = self._streams.get(output.stream)
-            if stream is not None:
-                stream.credited(output.amount)
-        elif isinstance(output, Finish):
-            stream = self._streams.get(output.stream)
-            if stream is not None:
-                stream.peer_finished()
+                stream.peer_said(output)
         elif isinstance(output, Reset):
             if self.conversation.shape not in SHARED:
                 self.end(output.reason, output.close)
@@ -423,31 +365,23 @@ class Session:
             self._wake.cancel()
             self._wake = None
         if deadline is not None and self.reason is None:
-            delay = max(0.0, deadline - self.wheel.now())
-            self._wake = self.wheel.after(delay, self._woken)
+            self._wake = self.around.wheel.at(deadline, self._woken)
 
     def _woken(self) -> None:
         self._wake = None
         if self.reason is None:
-            self._run(self.conversation.wake, self.wheel.now())
+            self._run(self.conversation.wake)
 
     def _look(self) -> None:
         """One look of the liveness timer."""
         liveness = self._liveness
         if self.reason is not None or liveness is None:
             return
-        heard, self.link.heard = self.link.heard, False
-        # a ping that is cut off lies unsent too: once asked, only an answer counts
-        unsent = not liveness.asked and self.link.has_unsent()
-        excused = unsent or bool(self._pausers)
-        ping, dead = liveness.judge(self.wheel.now(), heard, excused)
-        if dead:
+        if liveness.look(self.link, self.around.wheel.now(), paused=bool(self._pausers)):
             self.link.abort()
             self._finish(Reason.LOST, None, f"heard nothing for {liveness.dead_s:g} s")
             return
-        if ping:
-            self.link.ping()
-        self._timer = self.wheel.after(liveness.check_s, self._look)
+        self._timer = self.around.wheel.after(liveness.check_s, self._look)
 
     def _finish(self, reason: Reason, close: Close | None, detail: str) -> None:
         if self.reason is not None:

@@ -14,7 +14,8 @@ from twisted.protocols.policies import ProtocolWrapper
 
 from relay.core.admission import Admission, Reception
 from relay.core.broker import Broker
-from relay.core.session import Session, Surroundings
+from relay.core.session import Session
+from relay.core.surroundings import Surroundings
 from relay.interfaces import IServices
 from relay.links.websocket import ServerLink, ServerLinkFactory
 from relay.metrics import Metrics

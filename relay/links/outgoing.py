@@ -8,7 +8,8 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from relay.core.session import Session, Surroundings
+from relay.core.session import Session
+from relay.core.surroundings import Surroundings
 from relay.errors import HostSilent, Refused, RelayError
 from relay.interfaces import IConversation
 from relay.links.websocket import ClientLink

@@ -14,8 +14,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.core.patience import Repetition
-from relay.core.session import Session, Surroundings
+from relay.core.session import Session
 from relay.core.stream import Circuit, join
+from relay.core.surroundings import Surroundings
 from relay.errors import GoingAway, NoSuchOffer, RelayError, TargetForbidden, TargetRefused
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.links.dialer import Dialer

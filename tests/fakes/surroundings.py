@@ -8,7 +8,8 @@ from twisted.internet.task import Clock
 
 from relay.core.ledger import Ledger
 from relay.core.liveness import TICK_S, Wheel
-from relay.core.session import Session, Surroundings
+from relay.core.session import Session
+from relay.core.surroundings import Surroundings
 from relay.vocabulary import (
     Accept,
     Call,

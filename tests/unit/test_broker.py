@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 
-from relay.core.broker import WAITING_CALLS, Broker
+from relay.core.broker import Broker
+from relay.core.registry import WAITING_CALLS
 from relay.core.rivals import FLAP_SPAN_S, MAX_HOLD_S
 from relay.core.session import Session
 from relay.errors import (
@@ -172,12 +173,8 @@ class Desk:
             broker.sessions
             or broker.circuits
             or broker.topics
-            or broker.offers()
-            or broker.pending_calls()
-            or broker._standings
-            or broker._opening
-            or broker._offered
             or broker._expiries
+            or not broker.registry.is_empty()
         )
 
 

@@ -6,11 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from zope.interface import implementer
 
-from relay.core.flow import ITEM_BYTES, MERGE_BYTES, MOST_WINDOWS, STALL_S, STREAM_BUFFER_BYTES
+from relay.core.flow.credit import MOST_WINDOWS
+from relay.core.flow.creditless import STALL_S, STREAM_BUFFER_BYTES
+from relay.core.flow.shared import ITEM_BYTES, MERGE_BYTES
 from relay.core.liveness import TICK_S
 from relay.core.session import Session
 from relay.core.stream import Circuit, join
@@ -688,6 +690,12 @@ STEPS = st.one_of(
     window=st.integers(1, 600),
     frame=st.integers(1, 300),
     buffer=st.integers(0, 1500),
+)
+@example(  # over before the end of the schedule
+    schedule=[("finish", 0, 0, 0), ("finish", 1, 0, 0), ("move", 0, 0, 1), ("move", 1, 0, 1)],
+    window=1,
+    frame=1,
+    buffer=0,
 )
 def test_no_schedule_loses_reorders_or_deadlocks(
     schedule: list[tuple[str, int, int, int]], window: int, frame: int, buffer: int

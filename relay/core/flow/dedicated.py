@@ -1,0 +1,66 @@
+"""The only stream of its link: whoever takes nothing pauses the socket."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from relay.core.flow.link_stream import LinkStream
+from relay.vocabulary import Close, Data, Finish, Reason, Reset
+
+if TYPE_CHECKING:
+    from relay.core.session import Session
+
+
+class DedicatedStream(LinkStream):
+    """The only stream of its link."""
+
+    __slots__ = ("_early",)
+
+    def __init__(self, session: Session, stream_id: int = 0) -> None:
+        super().__init__(session, stream_id)
+        self._early: deque[Data | Finish | Reset] | None = None
+
+    def deliver(self, data: Data) -> None:
+        """Pass payload on; before there is a partner keep it and read no further."""
+        if self.partner is None or self._early:
+            self._wait(data)
+            self.session.pause_for(self)
+        else:
+            self.bytes_in += len(data.payload)
+            self.partner.send(data)
+
+    def pause(self) -> None:
+        """Read no more from the link."""
+        self._paused = True
+        self.session.pause_for(self)
+
+    def resume(self) -> None:
+        """Deliver what came early, then read on."""
+        self._paused = False
+        while self._early and not self._paused and self.partner is not None:
+            item = self._early.popleft()
+            if isinstance(item, Data):
+                self.bytes_in += len(item.payload)
+                self.partner.send(item)
+            else:
+                self._tell(item)
+        if not self._early and not self._paused:
+            self._early = None
+            self.session.resume_for(self)
+
+    def reset(self, reason: Reason, close: Close | None) -> None:
+        """End the link; nobody wants what came early."""
+        self._forget()
+        super().reset(reason, close)
+
+    def _has_waiting(self) -> bool:
+        return bool(self._early)
+
+    def _wait(self, item: Data | Finish | Reset) -> None:
+        if self._early is None:
+            self._early = deque()
+        self._early.append(item)
+
+    def _forget(self) -> None:
+        self._early = None

@@ -1,0 +1,356 @@
+"""Names: who is registered under which, and the calls that wait for them.
+
+A call is answered in one of three ways (:class:`relay.vocabulary.Answer`): by a new stream on the
+offer's link, by an announcement that another link joins with a key, or by the head of a queue of
+waiting links. Calls that a host has not answered are bounded; further ones wait in order, bounded
+too. Who may ask is the broker's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from relay.core.ledger import Ledger
+from relay.core.liveness import Wheel
+from relay.core.rivals import Rivals
+from relay.core.session import Session
+from relay.core.standing import PendingCall, Standing
+from relay.errors import CallGone, HostAbsent, LimitReached, NoSuchOffer, RelayError
+from relay.interfaces import ICircuit, IStream
+from relay.metrics import Metrics
+from relay.settings.model import Limits
+from relay.vocabulary import (
+    CLEAN_REASONS,
+    Answer,
+    Call,
+    CallKey,
+    Close,
+    Join,
+    Offer,
+    OfferName,
+    Reason,
+    Rivalry,
+)
+
+WAITING_CALLS = 1000
+"""Calls that may wait in order behind those a host has been told of."""
+
+KEY_BITS = 64
+
+
+class Registry:
+    """Offers, and calls until they are answered.
+
+    :param random_bits: an unpredictable integer below 2**n
+    :param connect: called with an answered call and the stream that answers it
+    :ivar closed: whether waiting calls are announced no more
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        limits: Limits,
+        wheel: Wheel,
+        ledger: Ledger,
+        metrics: Metrics,
+        random_bits: Callable[[int], int],
+        connect: Callable[[PendingCall, IStream], None],
+    ) -> None:
+        self.limits = limits
+        self.closed = False
+        self._wheel = wheel
+        self._ledger = ledger
+        self._metrics = metrics
+        self._random_bits = random_bits
+        self._connect = connect
+        self._rivals = Rivals(wheel)
+        self._standings: dict[OfferName, Standing] = {}
+        self._offered: dict[Session, set[OfferName]] = {}
+        self._callers: dict[IStream, PendingCall] = {}
+        self._opening: dict[IStream, PendingCall] = {}
+
+    # -- what there is ---------------------------------------------------------------------------
+
+    def offers(self) -> Mapping[OfferName, Session]:
+        """:returns: the registered names and their links."""
+        return {
+            name: standing.session
+            for name, standing in self._standings.items()
+            if standing.session is not None
+        }
+
+    def offered_by(self, session: Session) -> frozenset[OfferName]:
+        """:returns: the names that a link offers."""
+        return frozenset(self._offered.get(session, ()))
+
+    def pending(self) -> tuple[PendingCall, ...]:
+        """:returns: the calls that no host has answered."""
+        return tuple(self._callers.values())
+
+    def is_empty(self) -> bool:
+        """:returns: whether nothing is registered, waits or is being opened."""
+        return not (self._standings or self._offered or self._callers or self._opening)
+
+    # -- offers ----------------------------------------------------------------------------------
+
+    def judge_offer(self, offer: Offer, session: Session | None = None) -> None:
+        """:raises LimitReached: when the name cannot be registered by ``session`` now."""
+        standing = self._standings.get(offer.name)
+        if standing is None or standing.session is None or standing.session is session:
+            return
+        if offer.rivalry is Rivalry.LIVE_KEEPS:
+            raise LimitReached(f"{offer.name} is registered already, and its host is alive")
+        if len(standing.responders) >= self.limits.links_per_offer:
+            raise LimitReached(f"{offer.name} has {len(standing.responders)} registrations already")
+
+    def hold_s(self, offer: Offer) -> float:
+        """:returns: how long a newcomer's handshake is held back, because its name flaps."""
+        standing = self._standings.get(offer.name)
+        if offer.rivalry is not Rivalry.NEWEST_WINS or standing is None or standing.session is None:
+            return 0.0
+        return self._rivals.hold_s(offer.name)
+
+    def register(self, session: Session, subject: str, offer: Offer) -> None:
+        """A host offers a name: it replaces whoever had it, or joins those who answer in turn.
+
+        :raises LimitReached: when it cannot be registered
+        """
+        self.judge_offer(offer, session)
+        standing = self._standings.setdefault(offer.name, Standing())
+        rival = standing.session
+        standing.session, standing.offer = session, offer
+        self._offered.setdefault(session, set()).add(offer.name)
+        if offer.answer is Answer.QUEUE:
+            if session not in standing.responders:
+                standing.responders.append(session)
+        elif rival is not None and rival is not session:
+            self._rivals.replaced(offer.name)
+            rival.end(Reason.REPLACED)
+        self.log.info(
+            "offer {offer} stands ({link}, {subject}{services})",
+            event="offer-up",
+            offer=offer.name,
+            link=session.label,
+            subject=subject,
+            services=f", services {', '.join(offer.services)}" if offer.services else "",
+        )
+        self._announce_waiting(offer.name, standing)
+
+    def withdraw(self, session: Session) -> None:
+        """A link is over: what it offered is registered no more."""
+        for name in self._offered.pop(session, ()):
+            standing = self._standings.get(name)
+            if standing is not None:
+                standing.withdraw(session)
+                self._tidy(name, standing)
+
+    def _tidy(self, name: OfferName, standing: Standing) -> None:
+        if standing.is_empty():
+            self._standings.pop(name, None)
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    def judge_call(self, call: Call) -> Standing:
+        """:returns: what is known of the name. :raises RelayError: when a call would not wait."""
+        standing = self._standings.get(call.name)
+        if standing is None or standing.session is None or standing.offer is None:
+            raise HostAbsent(
+                f"no host is registered for {call.name}",
+                "start the host, or look at its log",
+            )
+        services = standing.offer.services
+        if services is not None and call.service not in services:
+            known = ", ".join(sorted(services))
+            raise NoSuchOffer(
+                f"the host of {call.name} offers no service {call.service!r}, only {known}",
+                "name one of its services",
+            )
+        if len(standing.waiting) >= WAITING_CALLS:
+            raise LimitReached(
+                f"{len(standing.waiting)} calls wait for {call.name} already",
+                "find out why its host does not answer",
+                retry_after_s=5,
+            )
+        self._ledger.admit()
+        return standing
+
+    def call(self, session: Session, subject: str, call: Call) -> None:
+        """A caller waits for a host. :raises RelayError: when it may not."""
+        standing = self.judge_call(call)
+        stream = session.new_stream(call.stream)
+        pending = PendingCall(
+            call._replace(key=self._new_key(standing), caller=subject), session, stream
+        )
+        stream.circuit = _Waiting(self, pending)
+        self._callers[stream] = pending
+        if self.limits.pending_s:
+            pending.timer = self._wheel.after(
+                self.limits.pending_s, lambda: self._timed_out(pending)
+            )
+        standing.waiting.append(pending)
+        self._announce_waiting(call.name, standing)
+
+    def announced(self, event: Join) -> PendingCall:
+        """:returns: the call that a host was told of. :raises CallGone: when it waits no more."""
+        standing = self._standings.get(event.name)
+        pending = standing.announced.get(event.key) if standing is not None else None
+        if pending is None:
+            raise CallGone("this call does not exist, or was answered, or its caller left")
+        return pending
+
+    def accepted(self, stream: IStream) -> None:
+        """A host answered the call that was put on one of its link's streams."""
+        pending = self._opening.pop(stream, None)
+        if pending is not None:
+            self._connect(pending, stream)
+
+    def forget(self, pending: PendingCall) -> None:
+        """A pending call is answered or given up: let the next one be announced."""
+        if pending.over:
+            return
+        pending.over = True
+        if pending.timer is not None:
+            pending.timer.cancel()
+            pending.timer = None
+        self._callers.pop(pending.stream, None)
+        standing = self._standings.get(pending.call.name)
+        if standing is None:
+            return
+        if pending.announced:
+            standing.announced.pop(pending.call.key, None)
+        elif pending in standing.waiting:
+            standing.waiting.remove(pending)
+        self._announce_waiting(pending.call.name, standing)
+
+    def give_up(self, pending: PendingCall, reason: Reason) -> None:
+        """A call that nobody waits for any more: a host that was about to answer is told."""
+        callee, pending.callee = pending.callee, None
+        self.forget(pending)
+        if callee is not None:
+            self._opening.pop(callee, None)
+            callee.reset(reason, None)
+
+    def refused(self, pending: PendingCall, stream: IStream) -> None:
+        """The host ended the stream that was opened for a call."""
+        pending.callee = None
+        self._opening.pop(stream, None)
+        self.forget(pending)
+
+    def _new_key(self, standing: Standing) -> CallKey:
+        while True:
+            key = CallKey(str(self._random_bits(KEY_BITS)))
+            if key not in standing.announced:
+                return key
+
+    def _announce_waiting(self, name: OfferName, standing: Standing) -> None:
+        """Tell the host of calls in order, as many as it may have unanswered."""
+        if standing.announcing:
+            return  # whoever is at it sees what has changed
+        standing.announcing = True
+        try:
+            while (
+                standing.waiting
+                and standing.session is not None
+                and standing.session.reason is None
+                and standing.offer is not None
+                and len(standing.announced) < self.limits.pending_calls
+                and not self.closed
+            ):
+                pending = standing.waiting.pop(0)
+                if standing.offer.answer is Answer.QUEUE:
+                    self._hand_to_next(standing, pending)
+                    continue
+                pending.announced = True
+                standing.announced[pending.call.key] = pending
+                if standing.offer.answer is Answer.STREAM:
+                    self._open_on(standing.session, pending)
+                else:
+                    standing.session.perform(pending.call)
+        finally:
+            standing.announcing = False
+        self._tidy(name, standing)
+
+    def _hand_to_next(self, standing: Standing, pending: PendingCall) -> None:
+        """Join a call with the link that has waited longest."""
+        responder = standing.responders[0]
+        try:
+            callee = responder.stream()
+        except RelayError as error:
+            self.forget(pending)
+            pending.session.refuse(pending.call.stream, error)
+            return
+        standing.responders.pop(0)
+        standing.session = standing.responders[-1] if standing.responders else None
+        self._connect(pending, callee)
+
+    def _open_on(self, session: Session, pending: PendingCall) -> None:
+        """Put a call on a new stream of the host's link; its Accept follows."""
+        try:
+            session.check_room()
+            opening = session.conversation.begin(pending.call)
+            stream = session.open_stream(opening.stream, opening.send_credit)
+        except RelayError as error:
+            self.forget(pending)
+            pending.session.refuse(pending.call.stream, error)
+            return
+        pending.callee = stream
+        stream.circuit = _Opening(self, pending)
+        self._opening[stream] = pending
+        session.perform(pending.call._replace(stream=opening.stream))
+
+    def _timed_out(self, pending: PendingCall) -> None:
+        reason = Reason.HOST_SILENT if pending.announced else Reason.LIMIT
+        self.give_up(pending, reason)
+        self._metrics.refused(pending.call.name.partition(":")[0], reason)
+        pending.session.end_stream(
+            pending.call.stream,
+            reason,
+            detail=f"{pending.call.name} did not answer within {self.limits.pending_s:g} s",
+        )
+
+
+@implementer(ICircuit)
+class _Waiting:
+    """Stands in for the circuit of a caller that has none yet: its end ends the call."""
+
+    __slots__ = ("_pending", "_registry")
+
+    def __init__(self, registry: Registry, pending: PendingCall) -> None:
+        self._registry = registry
+        self._pending = pending
+
+    def finished(self, side: IStream) -> None:
+        """The caller has said all it wants to say, and waits for the answer."""
+        self._pending.finished = True
+
+    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+        """The caller has left."""
+        side.circuit = None  # else the two keep each other until the next search for such rings
+        self._registry.give_up(self._pending, reason)
+
+
+@implementer(ICircuit)
+class _Opening:
+    """Stands in for the circuit of a host's stream that has not accepted yet."""
+
+    __slots__ = ("_pending", "_registry")
+
+    def __init__(self, registry: Registry, pending: PendingCall) -> None:
+        self._registry = registry
+        self._pending = pending
+
+    def finished(self, side: IStream) -> None:
+        """A stream that ends before it was accepted was refused."""
+        side.reset(Reason.TARGET_REFUSED, None)
+        self.broken(side, Reason.TARGET_REFUSED)
+
+    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+        """The host refused the call, or its link is gone."""
+        if reason in CLEAN_REASONS:
+            reason, close = Reason.TARGET_REFUSED, None
+        self._registry.refused(self._pending, side)
+        self._pending.session.end_stream(self._pending.call.stream, reason, close)
