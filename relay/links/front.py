@@ -7,8 +7,6 @@ this module with all its bytes; a plain request is answered here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
-from urllib.parse import urlsplit
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
@@ -23,6 +21,7 @@ from relay.core.admission import Admission
 from relay.errors import BadRequest, LimitReached, MethodNotAllowed, NotFound, RelayError, TooLarge
 from relay.interfaces import IRouterFace
 from relay.links.hall import Hall
+from relay.links.heads import as_request, check_head, in_words
 from relay.links.linger import Linger
 from relay.links.responses import encode_response, plain_status
 from relay.links.sockets import tune
@@ -34,7 +33,6 @@ KEEP_ALIVE_S = 60.0
 LINGER_REPLY_S = 1.0
 QUEUE_TIMEOUT_S = 5.0
 READ_AHEAD_BYTES = 64 * 1024
-LINE_END = b"\r\n"
 BUSY_RETRY_S = 2
 
 
@@ -127,17 +125,7 @@ class FrontDoor(Protocol):
         except BadRequest as error:
             self._refuse(error)
         except h11.RemoteProtocolError as error:
-            if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-                self._refuse(
-                    TooLarge(f"the request head is over {self._hall.limits.head_bytes} bytes")
-                )
-            else:
-                self._refuse(BadRequest(self._explain(error)))
-
-    def _explain(self, error: Exception) -> str:
-        if self._raw[:1] == b"\x16":
-            return "plain HTTP is spoken here, and TLS arrived: use ws:// or http://"
-        return f"this is not HTTP/1.1: {error}"
+            self._refuse(in_words(error, bytes(self._raw), self._hall.limits.head_bytes))
 
     def _next_events(self) -> None:
         while self._work is None and not self._closing:
@@ -160,11 +148,10 @@ class FrontDoor(Protocol):
         self._started = self._hall.reactor.seconds()
         trailing, _ = self._http.trailing_data
         raw_head = bytes(self._raw[: len(self._raw) - len(trailing)])
-        limit = self._hall.limits.head_bytes
-        if len(raw_head) > limit:
-            return self._refuse(TooLarge(f"the request head is over {limit} bytes"))
-        if raw_head.count(b"\n") != raw_head.count(LINE_END):
-            return self._refuse(BadRequest("a line of the request head ends without CR"))
+        try:
+            check_head(raw_head, self._hall.limits.head_bytes)
+        except RelayError as error:
+            return self._refuse(error)
         self._request = head
         request = self._as_request(head)
         face = self._face_for(request)
@@ -187,22 +174,7 @@ class FrontDoor(Protocol):
         return next(matching, faces[0] if len(faces) == 1 else None)
 
     def _as_request(self, head: h11.Request) -> Request:
-        target = head.target.decode("latin-1")
-        path, _, query = target.partition("?")
-        if not path.startswith("/"):
-            path = _path_of(path)
-        request = Request(
-            method=head.method.decode("ascii"),
-            target=target,
-            path=path,
-            query=query,
-            headers=tuple(
-                (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
-            ),
-            peer="",
-            http_version=head.http_version.decode("ascii"),
-            secure=hasattr(self.transport, "getPeerCertificate"),
-        )
+        request = as_request(head, secure=hasattr(self.transport, "getPeerCertificate"))
         return request._replace(peer=self._hall.believed_peer(self._address(), request))
 
     def _address(self) -> str:
@@ -399,11 +371,3 @@ class FrontFactory(Factory):
     def buildProtocol(self, addr: IAddress | None) -> FrontDoor:
         """A connection was accepted."""
         return FrontDoor(self._hall, self._faces)
-
-
-def _path_of(target: str) -> str:
-    """:returns: the path of a target in absolute form. :raises BadRequest: when it is no URL."""
-    try:
-        return urlsplit(target).path or "/"
-    except ValueError as error:
-        raise BadRequest("the request target is neither a path nor a URL") from error
