@@ -73,11 +73,12 @@ class Hall:
         self._empty: list[Deferred[None]] = []
 
     def enter(
-        self, admission: Admission, transport: ITransport, peer: str, received: bytes
+        self, admission: Admission, transport: ITransport, peer: str, key: str, received: bytes
     ) -> None:
         """Turn an admitted handshake into a session.
 
-        :param received: the request head as it came, and what followed it
+        :param key: the handshake's ``Sec-WebSocket-Key``
+        :param received: what followed the request head
         """
         conversation = admission.conversation
         assert conversation is not None
@@ -126,7 +127,7 @@ class Hall:
             transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
         link.makeConnection(transport)
         link.peer = peer
-        link.dataReceived(received)
+        link.begin(key, received)
 
     def when_empty(self) -> Deferred[None]:
         """:returns: fires when every link's connection is gone, within :data:`EMPTY_S`."""
