@@ -13,7 +13,8 @@ import sys
 import time
 from collections.abc import Iterable
 
-from bench.programs import Program, Workshop, free_ports, peer, wait
+from bench.processes import peer
+from bench.programs import Program, Workshop, free_ports, wait
 from bench.report import Row, add_arguments, progress, publish
 from relay.vocabulary import Role
 

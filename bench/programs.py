@@ -16,17 +16,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from bench.processes import PEERS_VARIABLE, descriptors, listening_port, peer
 from relay.auth import mint
 from relay.dialects.portal.tokens import portal_claims
 from relay.vocabulary import Role
 
-PEERS_VARIABLE = "RELAY_PEERS"
 ROOT = Path(__file__).resolve().parent.parent
 LOOPBACK = "127.0.0.1"
 POLL_S = 0.005
 START_S = 20.0
 STOP_S = 5.0
-LISTENING = "0A"
 TERMINATED = 128 + signal.SIGTERM
 TOKEN_LIFETIME_S = 7 * 86400
 RESERVED_PORTS = range(20000, 32000)
@@ -115,15 +114,11 @@ class Program:
 
     def descriptors(self) -> int:
         """:returns: open files and sockets."""
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return descriptors(self.pid)
 
     def listening_port(self) -> int | None:
         """:returns: a TCP port that it listens on."""
-        own = self._socket_inodes()
-        for port, state, inode in _tcp_sockets():
-            if state == LISTENING and inode in own:
-                return port
-        return None
+        return listening_port(self.pid)
 
     def kill(self) -> None:
         """End it with the signal that nobody can answer."""
@@ -140,24 +135,6 @@ class Program:
             except subprocess.TimeoutExpired:
                 self.process.kill()
         self.process.wait()
-
-    def _socket_inodes(self) -> set[str]:
-        inodes = set()
-        for name in os.listdir(f"/proc/{self.pid}/fd"):
-            try:
-                target = os.readlink(f"/proc/{self.pid}/fd/{name}")
-            except FileNotFoundError:
-                continue
-            if match := re.fullmatch(r"socket:\[(\d+)\]", target):
-                inodes.add(match[1])
-        return inodes
-
-
-def _tcp_sockets() -> list[tuple[int, str, str]]:
-    """:returns: local port, state and inode of each IPv4 socket."""
-    lines = Path("/proc/self/net/tcp").read_text().splitlines()[1:]
-    rows = (line.split() for line in lines)
-    return [(int(row[1].rpartition(":")[2], 16), row[3], row[9]) for row in rows]
 
 
 class Workshop:
@@ -317,15 +294,6 @@ class Workshop:
 def endpoint(port: int) -> str:
     """:returns: a Twisted client endpoint string for a local port."""
     return f"tcp:{LOOPBACK}:{port}"
-
-
-def peer(name: str) -> Path | None:
-    """:returns: where a program of the original is, if it is at hand."""
-    folder = os.environ.get(PEERS_VARIABLE)
-    if not folder:
-        return None
-    path = Path(folder).resolve() / "portal" / name
-    return path if path.exists() else None
 
 
 def free_ports(count: int) -> list[int]:

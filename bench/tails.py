@@ -14,7 +14,8 @@ import time
 from collections import Counter
 from typing import NamedTuple
 
-from bench.programs import LOOPBACK, Workshop, free_ports, peer
+from bench.processes import peer
+from bench.programs import LOOPBACK, Workshop, free_ports
 from bench.report import Row, add_arguments, progress, publish
 from bench.targets import Service, Taken, digest, giver, noise, read_all, taker
 

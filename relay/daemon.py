@@ -7,9 +7,9 @@ import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, NoReturn, cast
 
-from twisted.application.service import IService, MultiService
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore, IReactorFromThreads, IReactorTime
 from twisted.internet.task import LoopingCall
@@ -19,6 +19,7 @@ from twisted.python.components import Componentized
 from typing_extensions import override
 
 from relay.errors import ConfigurationError
+from relay.lifecycle import MainService
 from relay.logs import make_observer
 from relay.settings import CONFIG_KEY
 from relay.settings.schema import Key
@@ -27,22 +28,6 @@ from relay.systemd import notify, watchdog_s
 
 class IReactor(IReactorCore, IReactorTime, IReactorFromThreads):
     """What a service needs of the reactor."""
-
-
-class IMain(Protocol):
-    """A daemon's own service."""
-
-    def when_ready(self) -> Deferred[None]:
-        """:returns: fires when all that was configured listens."""
-
-    def when_over(self) -> Deferred[int]:
-        """:returns: fires with an exit status when there is nothing left to do."""
-
-    def hurry(self) -> None:
-        """Stop waiting for circuits to end."""
-
-    def reload(self) -> None:
-        """Read settings and secrets anew."""
 
 
 class RelayOptions(usage.Options):
@@ -85,7 +70,7 @@ def _option(key: Key) -> Callable[[RelayOptions, str], None]:
     return option
 
 
-def refuse_to_start(faults: Iterable[str]) -> None:
+def refuse_to_start(faults: Iterable[str]) -> NoReturn:
     """Say what is wrong, one line a fault, and exit with status 1; nothing listens yet."""
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -109,7 +94,7 @@ class Daemon(MultiService):
 
     def __init__(
         self,
-        main: IMain,
+        main: MainService,
         reactor: IReactor,
         options: usage.Options,
         log_format: str,
@@ -125,7 +110,7 @@ class Daemon(MultiService):
         self._log_out = log_out or sys.stdout
         self._stopping = False
         self._watchdog: LoopingCall | None = None
-        cast(IService, main).setServiceParent(self)
+        main.setServiceParent(self)
 
     @override
     def setServiceParent(self, parent: Any) -> None:  # Twisted passes an Application here

@@ -37,12 +37,15 @@ class Route(NamedTuple):
     :ivar parameters: parts of the path, decoded
     :ivar websocket: whether a WebSocket handshake is expected here
     :ivar body_bytes: largest body that is read before ``answer``; 0: none is read
+    :ivar greets: whether the credential comes inside the conversation, in a Hello; until then
+        nothing is granted
     """
 
     name: str
     parameters: tuple[str, ...] = ()
     websocket: bool = True
     body_bytes: int = 0
+    greets: bool = False
 
 
 class Opening(NamedTuple):
@@ -204,6 +207,13 @@ class IConversation(Interface):
         """
 
 
+class IGreeting(Interface):
+    """A conversation that begins with a Hello; a Granted answers it."""
+
+    def grant(claims: Claims) -> Grant:
+        """:returns: what the Hello's credential allows. :raises AuthError: when nothing."""
+
+
 class IRouterFace(Interface):
     """A dialect as the router speaks it, configured."""
 
@@ -224,8 +234,11 @@ class IRouterFace(Interface):
     def grant(claims: Claims, request: Request, route: Route) -> Grant:
         """:raises AuthError: when the claims do not allow this route."""
 
-    def conversation(request: Request, route: Route, grant: Grant) -> IConversation:
-        """A new link's conversation."""
+    def conversation(request: Request, route: Route, grant: Grant | None) -> IConversation:
+        """A new link's conversation.
+
+        :param grant: None on routes that greet; the conversation provides IGreeting then
+        """
 
     def answer(
         request: Request, route: Route, grant: Grant, services: IServices

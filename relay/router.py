@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
-import platform
 import secrets
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
-from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay import __version__
 from relay.admin.face import AdminFace
+from relay.announcements import (
+    say_admin,
+    say_listening,
+    say_next_steps,
+    say_not_started,
+    say_warnings,
+)
 from relay.core.admission import Reception
 from relay.core.broker import Broker
 from relay.core.ledger import Ledger
@@ -29,12 +32,14 @@ from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError
 from relay.interfaces import IRouterFace, IServices
+from relay.lifecycle import MainService
 from relay.links.front import FrontFactory
 from relay.links.hall import Hall
 from relay.links.proxy_protocol import ProxyProtocolFactory
 from relay.metrics import Metrics
+from relay.nvx import check_nvx
 from relay.proxies import TrustedProxies
-from relay.settings import Listener, MadeSecretFile, listeners, read_router, router_keys
+from relay.settings import MadeSecretFile, listeners, read_router, router_keys
 from relay.settings.model import RouterSettings
 from relay.tls import ServerTls
 
@@ -57,30 +62,7 @@ def makeService(options: Any, reactor: Any = None) -> Daemon:  # Twisted's names
         main = RouterService(settings, reactor, read)
     except ConfigurationError as error:
         refuse_to_start(error.faults)
-        raise
     return Daemon(main, reactor, options, settings.log_format, settings.log_level)
-
-
-def check_nvx() -> None:
-    """:raises ConfigurationError: when autobahn would unmask in Python, forty-five times slower."""
-    if os.environ.get("AUTOBAHN_USE_NVX", "1").lower() in ("0", "no", "off", "false"):
-        raise ConfigurationError(
-            [
-                "AUTOBAHN_USE_NVX switches autobahn's native code off: relay would be 45 times "
-                "slower; unset it"
-            ]
-        )
-    try:
-        import _nvx_xormasker  # noqa: F401  # the import is the check
-    except ImportError:
-        if os.environ.get("RELAY_WITHOUT_NVX", "") != "yes":
-            raise ConfigurationError(
-                [
-                    "autobahn's native code (NVX) is not installed, relay would be 45 times "
-                    "slower: install autobahn from a wheel, or set RELAY_WITHOUT_NVX=yes to start "
-                    "all the same"
-                ]
-            ) from None
 
 
 @implementer(IServices)
@@ -100,14 +82,12 @@ class Services:
         return secrets.randbits(bits)
 
 
-class RouterService(Service):
+class RouterService(MainService):
     """A router.
 
     :param settings: what it is told
     :param reread: reads the settings anew, for a reload
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -115,6 +95,7 @@ class RouterService(Service):
         reactor: IReactor,
         reread: Callable[[], RouterSettings] | None = None,
     ) -> None:
+        super().__init__()
         self.settings = settings
         self.addresses: list[tuple[str, IAddress]] = []
         self._reactor = reactor
@@ -147,9 +128,6 @@ class RouterService(Service):
         self._configure(settings)
         self._ports: list[IListeningPort] = []
         self._admin_port: IListeningPort | None = None
-        self._ready: list[Deferred[None]] = []
-        self._over: Deferred[int] = Deferred()
-        self._is_ready = False
         self._stopping: Deferred[None] | None = None
         self._lag_timer: IDelayedCall | None = None
 
@@ -163,23 +141,6 @@ class RouterService(Service):
         started.addErrback(self._could_not_start)
 
     @override
-    def stopService(self) -> Deferred[None]:
-        """Accept nothing new, wait for circuits to end, then end what is left."""
-        super().stopService()
-        return Deferred.fromCoroutine(self._stop())
-
-    def when_ready(self) -> Deferred[None]:
-        """:returns: fires when all that was configured listens."""
-        if self._is_ready:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._ready.append(waiting)
-        return waiting
-
-    def when_over(self) -> Deferred[int]:
-        """:returns: fires with an exit status when the router cannot go on."""
-        return self._over
-
     def hurry(self) -> None:
         """Stop waiting for circuits to end."""
         if self._stopping is not None and not self._stopping.called:
@@ -191,6 +152,7 @@ class RouterService(Service):
             return "draining"
         return "" if self._is_ready else "starting"
 
+    @override
     def reload(self) -> None:
         """Read settings, secrets and certificates anew; circuits stay.
 
@@ -243,12 +205,7 @@ class RouterService(Service):
 
     async def _start(self) -> None:
         settings = self.settings
-        self.log.info(
-            "relay-router {version} on Python {python}",
-            version=__version__,
-            python=platform.python_version(),
-        )
-        self.log.info("configuration: {file}", file=settings.config_file or "none, defaults only")
+        self._say_what_runs("relay-router", settings.config_file, "defaults")
         for line in self._made:
             self.log.info("{line}", line=line)
         for listener in listeners(settings, dialect_keys()):
@@ -262,23 +219,18 @@ class RouterService(Service):
                     factory, self._proxies, self._reactor, settings.limits.head_s
                 )
             address = await self._listen(listener.endpoint, factory)
-            self._say_listening(listener, address)
+            say_listening(self.log, listener, address)
         if settings.admin:
             admin = AdminFace(self, settings.state_dir)
             front = FrontFactory(self._hall, lambda: (admin,))
             address = await self._listen(settings.admin, front)
             self._admin_port = self._ports[-1]
-            token = "" if is_loopback(address) else f", token in {admin.require_token()}"
-            self.log.info("admin at http://{address}{token}", address=shown(address), token=token)
-        for line in self._next_steps():
-            self.log.info("{line}", line=line)
-        for line in self._warnings():
-            self.log.warn("{line}", line=line)
+            say_admin(self.log, address, "" if is_loopback(address) else admin.require_token())
+        say_next_steps(self.log, self._made, settings.config_file)
+        now = self._reactor.seconds()
+        say_warnings(self.log, settings, self._tls.warnings(now) if self._tls else ())
         self._watch_loop(self._reactor.seconds())
-        self._is_ready = True
-        ready, self._ready = self._ready, []
-        for waiting in ready:
-            waiting.callback(None)
+        self._now_ready()
 
     def _watch_loop(self, due: float) -> None:
         """Measure how late the reactor comes round."""
@@ -293,50 +245,11 @@ class RouterService(Service):
         self.addresses.append((endpoint, address))
         return address
 
-    def _say_listening(self, listener: Listener, address: IAddress) -> None:
-        scheme = "wss" if listener.tls else "ws"
-        self.log.info(
-            "listening at {scheme}://{address} for {dialects}",
-            scheme=scheme,
-            address=shown(address),
-            dialects=", ".join(listener.dialects) or "nothing",
-        )
+    def _could_not_start(self, failure: Failure) -> None:
+        say_not_started(self.log, failure)
+        self._now_over(1)
 
-    def _next_steps(self) -> list[str]:
-        if not self._made:
-            return []
-        config = f" --config {self.settings.config_file}" if self.settings.config_file else ""
-        return [
-            f"next, mint a token for a host: relay token portal host --id 1234{config} "
-            f"> web.token; and one for a client: relay token portal client --id 1234{config} "
-            "> me.token"
-        ]
-
-    def _warnings(self) -> list[str]:
-        secret_warnings = [
-            warning
-            for dialect in self.settings.dialects
-            for source in dialect.values.values()
-            for warning in getattr(source, "warnings", ())
-        ]
-        return secret_warnings + (self._tls.warnings(self._reactor.seconds()) if self._tls else [])
-
-    def _could_not_start(self, failure: Any) -> None:  # a Failure of any exception
-        error = failure.value
-        if isinstance(error, CannotListenError):
-            where = f"{error.interface or '*'}:{error.port}"
-            self.log.critical(
-                "cannot listen at {where}: {why}; is another program using the port?",
-                where=where,
-                why=getattr(error.socketError, "strerror", None) or error.socketError,
-            )
-        elif isinstance(error, OSError | ValueError):
-            self.log.critical("cannot start: {why}", why=str(error))
-        else:
-            self.log.failure("cannot start", failure)
-        if not self._over.called:
-            self._over.callback(1)
-
+    @override
     async def _stop(self) -> None:
         admin = self._admin_port  # it can still be asked how the drain goes
         for port in self._ports:
@@ -367,11 +280,3 @@ def is_loopback(address: IAddress) -> bool:
     """:returns: whether only this machine reaches it."""
     host = str(getattr(address, "host", ""))
     return host.startswith("127.") or host == "::1" or not hasattr(address, "port")
-
-
-def shown(address: IAddress) -> str:
-    """:returns: ``HOST:PORT``, or a socket's path."""
-    host, port = getattr(address, "host", None), getattr(address, "port", None)
-    if host is None:
-        return str(getattr(address, "name", address))
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Callable
 from typing import Any
 
-from twisted.application.service import Service
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
 from twisted.internet.protocol import connectionDone
 from twisted.internet.stdio import StandardIO
-from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from relay import __version__
 from relay.core.ledger import Ledger
 from relay.core.liveness import Wheel
 from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import CannotListen, ConfigurationError, RelayError
+from relay.lifecycle import MainService
 from relay.links.outward import Outward
 from relay.metrics import Metrics
 from relay.settings import StdinSecret, read_tunnels
@@ -43,7 +40,6 @@ def make_tunnels(role: Role, options: Any, reactor: Any = None) -> Daemon:  # Tw
         main = TunnelsService(settings, reactor)
     except ConfigurationError as error:
         refuse_to_start(error.faults)
-        raise
     # standard output belongs to payload where a tunnel listens there
     uses_stdio = any(
         door.endpoint.startswith("stdio") for t in settings.tunnels for door in t.doors
@@ -52,15 +48,14 @@ def make_tunnels(role: Role, options: Any, reactor: Any = None) -> Daemon:  # Tw
     return Daemon(main, reactor, options, settings.log_format, settings.log_level, out)
 
 
-class TunnelsService(Service):
+class TunnelsService(MainService):
     """All tunnels of one process.
 
     :ivar addresses: what listens: the endpoint as configured and the real address
     """
 
-    log = Logger()
-
     def __init__(self, settings: TunnelsSettings, reactor: IReactor) -> None:
+        super().__init__()
         self.settings = settings
         self._reactor = reactor
         self.metrics = Metrics()
@@ -70,17 +65,15 @@ class TunnelsService(Service):
         self._running: dict[str, Deferred[None]] = {}
         self._connected: dict[str, list[Deferred[None]]] = {}
         self._standing: set[str] = set()
-        self._over: Deferred[int] = Deferred()
-        self._ready: list[Deferred[None]] = []
-        self._is_ready = False
-        self._hurry: Callable[[], None] | None = None
         self._failed = False
         self._started = False
 
     @property
     def addresses(self) -> list[tuple[str, Any]]:  # Twisted's addresses have no common type
         """:returns: what listens."""
-        return [address for outward in self._outwards.values() for address in outward.addresses]
+        return [
+            address for outward in self._outwards.values() for address in outward.doors.addresses
+        ]
 
     @override
     def startService(self) -> None:
@@ -92,20 +85,6 @@ class TunnelsService(Service):
         else:
             self._start()
 
-    @override
-    def stopService(self) -> Deferred[None]:
-        """Let circuits end, then end what is left."""
-        super().stopService()
-        return Deferred.fromCoroutine(self._stop())
-
-    def when_ready(self) -> Deferred[None]:
-        """:returns: fires when everything that was configured listens."""
-        if self._is_ready:
-            return succeed(None)
-        waiting: Deferred[None] = Deferred()
-        self._ready.append(waiting)
-        return waiting
-
     def when_connected(self, name: str) -> Deferred[None]:
         """:returns: fires when the tunnel's offer stands, at once when it does already."""
         if name in self._standing:
@@ -114,15 +93,13 @@ class TunnelsService(Service):
         self._connected.setdefault(name, []).append(waiting)
         return waiting
 
-    def when_over(self) -> Deferred[int]:
-        """:returns: fires with an exit status when no tunnel is left."""
-        return self._over
-
+    @override
     def hurry(self) -> None:
         """Stop waiting for circuits to end."""
         for outward in self._outwards.values():
             outward.hurry()
 
+    @override
     def reload(self) -> None:
         """Tokens are read afresh at each connect; nothing else is kept."""
 
@@ -133,14 +110,8 @@ class TunnelsService(Service):
             return
         self._started = True
         settings = self.settings
-        role = settings.role.value
-        self.log.info(
-            "relay-{role} {version} on Python {python}",
-            role=role,
-            version=__version__,
-            python=platform.python_version(),
-        )
-        self.log.info("configuration: {file}", file=settings.config_file or "none, options only")
+        program = f"relay-{settings.role.value}"
+        self._say_what_runs(program, settings.config_file, "options")
         dialects = find_dialects(tunnel.dialect for tunnel in settings.tunnels)
         for tunnel in settings.tunnels:
             self._say(tunnel)
@@ -150,7 +121,7 @@ class TunnelsService(Service):
             self._running[tunnel.name] = running
             running.addBoth(self._tunnel_over, tunnel.name)
         listening = [
-            outward.when_listening(len(tunnel.doors) if tunnel.role is Role.CLIENT else 0)
+            outward.doors.when_open(len(tunnel.doors) if tunnel.role is Role.CLIENT else 0)
             for tunnel, outward in zip(settings.tunnels, self._outwards.values(), strict=True)
         ]
         DeferredList(listening).addCallback(lambda _: self._all_ready())
@@ -181,16 +152,16 @@ class TunnelsService(Service):
     def _all_ready(self) -> None:
         if self._failed and not self._running:
             return
-        self._is_ready = True
-        ready, self._ready = self._ready, []
-        for waiting in ready:
-            waiting.callback(None)
+        self._now_ready()
 
     def _tunnel_over(self, result: Failure | None, name: str) -> None:
         self._running.pop(name, None)
         outward = self._outwards[name]
-        outward.no_longer_listening()
-        if outward.stdio_reason is not None and outward.stdio_reason not in CLEAN_REASONS:
+        outward.doors.no_longer_wanted()
+        if (
+            outward.doors.stdio_reason is not None
+            and outward.doors.stdio_reason not in CLEAN_REASONS
+        ):
             self._failed = True
         if isinstance(result, Failure) and not result.check(CancelledError):
             self._failed = True
@@ -203,8 +174,9 @@ class TunnelsService(Service):
         if not self._running and not self._over.called and self.running:
             if self._failed:
                 self.log.error("no tunnel is left")
-            self._over.callback(1 if self._failed else 0)
+            self._now_over(1 if self._failed else 0)
 
+    @override
     async def _stop(self) -> None:
         stops = [
             Deferred.fromCoroutine(outward.stop(DRAIN_S)) for outward in self._outwards.values()

@@ -115,7 +115,7 @@ class AdminFace:
         """Whoever gets here may look."""
         return Grant(self.name, Role.CLIENT, "operator")
 
-    def conversation(self, request: Request, route: Route, grant: Grant) -> IConversation:
+    def conversation(self, request: Request, route: Route, grant: Grant | None) -> IConversation:
         """:raises NotFound: always: there are no links here."""
         raise NotFound("no WebSocket is served here")
 

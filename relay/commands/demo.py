@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseFailed, readBody
 from twisted.web.http import OK
 
+from relay.announcements import shown
 from relay.auth import mint
 from relay.commands.demo_page import STATUS_PATH, Page, Urls
 from relay.commands.output import add_json, hint, result
@@ -27,7 +28,8 @@ from relay.dialects import dialect_keys
 from relay.dialects.portal.tokens import portal_claims
 from relay.errors import RelayError
 from relay.logs import make_observer
-from relay.router import RouterService, check_nvx, shown
+from relay.nvx import check_nvx
+from relay.router import RouterService
 from relay.settings import read_router, read_tunnels
 from relay.settings.model import RouterSettings, SecretSource
 from relay.tunnels import TunnelsService

@@ -2,13 +2,15 @@
 
 The order is the same for every dialect: route, credential, WebSocket headers, grant, revocation and
 limits, then what the conversation wants of the broker. Each step may refuse; nothing has a side
-effect before the last, so a refused request disturbs nobody.
+effect before the last, so a refused request disturbs nobody. Where a dialect's credential comes
+inside the conversation, the link stands first and is judged by the same rules at its Hello.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -17,12 +19,32 @@ from twisted.logger import Logger
 
 from relay import auth
 from relay.core.broker import Broker
-from relay.core.liveness import Wheel
-from relay.errors import AuthError, BadRequest, LimitReached, RelayError, UpgradeRequired
-from relay.interfaces import IConversation, IRouterFace, Route
+from relay.core.liveness import Entry, Wheel
+from relay.core.session import Session
+from relay.errors import (
+    AuthError,
+    BadRequest,
+    LimitReached,
+    ProtocolError,
+    RelayError,
+    UpgradeRequired,
+)
+from relay.interfaces import IConversation, IGreeting, IRouterFace, Route
 from relay.metrics import Metrics
 from relay.settings.model import Limits
-from relay.vocabulary import Grant, Request
+from relay.vocabulary import (
+    Accept,
+    Call,
+    Close,
+    Enter,
+    Grant,
+    Granted,
+    Hello,
+    Join,
+    Offer,
+    Reason,
+    Request,
+)
 
 SUPPORTED_VERSION = "13"
 KEY_BYTES = 16
@@ -33,17 +55,37 @@ ONCE = ("sec-websocket-key", "sec-websocket-version")
 class Admission(NamedTuple):
     """A request that may go on.
 
+    :ivar grant: None where the credential comes inside the conversation
     :ivar conversation: None for plain HTTP
     """
 
     face: IRouterFace
     route: Route
-    grant: Grant
+    grant: Grant | None
     conversation: IConversation | None
 
 
+class Stranger:
+    """A link whose Hello has yet to come.
+
+    :param granted: called when it has come and was accepted, or when the link is gone
+    """
+
+    __slots__ = ("delayed", "dialect", "granted", "greeted", "peer", "timer")
+
+    def __init__(self, dialect: str, peer: str, granted: Callable[[], None], timer: Entry) -> None:
+        self.dialect = dialect
+        self.peer = peer
+        self.granted = granted
+        self.timer = timer
+        self.greeted = False
+        self.delayed = False
+
+
 class Reception:
-    """Judges requests.
+    """Judges requests, and what links ask for until they have shown a credential.
+
+    It stands before the broker as a switch of its own (:class:`relay.core.surroundings.ISwitch`).
 
     :param unix_time: Unix seconds, against which tokens are judged
     """
@@ -64,6 +106,7 @@ class Reception:
         self._metrics = metrics
         self._unix_time = unix_time
         self._failed_logins = auth.FailedLogins(limits.failed_logins_per_min)
+        self._strangers: dict[Session, Stranger] = {}
 
     def adopt(self, limits: Limits) -> None:
         """From now on other limits hold."""
@@ -83,20 +126,95 @@ class Reception:
                 await self._sleep(hold_s)
                 admission = self._judge(face, request)
         except AuthError as error:
-            await self._login_failed(face, request, error)
+            delay_s = self._login_failed(face.name, request.peer, request.path, error)
+            if delay_s:
+                try:
+                    await self._sleep(delay_s)
+                finally:
+                    self._failed_logins.done_waiting()
             raise
         except RelayError as error:
-            self._refused(face, request, error)
+            self.refused(face.name, request.peer, request.path, error)
             raise
         return admission
 
+    def expect_hello(
+        self, session: Session, dialect: str, peer: str, granted: Callable[[], None]
+    ) -> None:
+        """A link stands that has shown no credential: it has ``handshake-s`` to do so.
+
+        :param granted: called when it did, or when the link is gone
+        """
+        late = ProtocolError(f"no credential came within {self.limits.handshake_s:g} s")
+        timer = self._wheel.after(self.limits.handshake_s, lambda: session.fail(late))
+        self._strangers[session] = Stranger(dialect, peer, granted, timer)
+
+    # -- ISwitch ---------------------------------------------------------------------------------
+
+    def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
+        """The session's peer asks for something. :raises RelayError: when it may not have it."""
+        if not isinstance(event, Hello):
+            self.broker.requested(session, event)
+            return
+        stranger = self._strangers.get(session)
+        if stranger is None or stranger.greeted:
+            raise ProtocolError("a credential was shown already")
+        stranger.greeted = True
+        try:
+            grant = self._greet(session, event)
+        except AuthError as error:
+            delay_s = self._login_failed(stranger.dialect, stranger.peer, session.label, error)
+            if not delay_s:
+                raise
+            session.link.pause_reading()
+            stranger.delayed = True
+            stranger.timer.cancel()
+            stranger.timer = self._wheel.after(delay_s, functools.partial(session.fail, error))
+        except RelayError as error:
+            self.refused(stranger.dialect, stranger.peer, session.label, error)
+            raise
+        else:
+            self._forget(session)
+            session.grant = grant
+            self.broker.add(session)
+            session.perform(Granted(grant))
+
+    def accepted(self, session: Session, event: Accept) -> None:
+        """A host answered a call."""
+        self.broker.accepted(session, event)
+
+    def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
+        """The session is over."""
+        self._forget(session)
+        self.broker.lost(session, reason, close, detail)
+
+    def _greet(self, session: Session, hello: Hello) -> Grant:
+        claims = auth.verify(hello.credential, self._unix_time())
+        grant = IGreeting(session.conversation).grant(claims)
+        self._check_limits(grant)
+        self.broker.judge(None, grant)
+        return grant
+
+    def _forget(self, session: Session) -> None:
+        stranger = self._strangers.pop(session, None)
+        if stranger is not None:
+            stranger.timer.cancel()
+            if stranger.delayed:
+                self._failed_logins.done_waiting()
+            stranger.granted()
+
+    # -- judging ---------------------------------------------------------------------------------
+
     def _judge(self, face: IRouterFace, request: Request) -> Admission:
         route = face.route(request)
+        if route.greets:
+            check_upgrade(request)
+            return Admission(face, route, None, face.conversation(request, route, None))
         claims = auth.verify(face.credential(request, route), self._unix_time())
         if route.websocket:
             check_upgrade(request)
         grant = face.grant(claims, request, route)
-        self._check_limits(request, grant)
+        self._check_limits(grant)
         if not route.websocket:
             self.broker.denials.check(grant, self._unix_time())
             return Admission(face, route, grant, None)
@@ -109,7 +227,7 @@ class Reception:
             return 0.0
         return self.broker.hold_s(admission.conversation.intent)
 
-    def _check_limits(self, request: Request, grant: Grant) -> None:
+    def _check_limits(self, grant: Grant) -> None:
         limit = self.limits.links_per_subject
         if limit:
             whose = (grant.dialect, grant.subject)
@@ -121,23 +239,25 @@ class Reception:
             if held >= limit:
                 raise LimitReached(f"{grant.subject} holds {held} links already", retry_after_s=5)
 
-    async def _login_failed(self, face: IRouterFace, request: Request, error: AuthError) -> None:
-        self._metrics.failed_logins_total[face.name] += 1
-        self._refused(face, request, error)
-        delay_s = self._failed_logins.failed(request.peer, self._unix_time())
-        if delay_s:
-            await self._sleep(delay_s)
-            self._failed_logins.done_waiting()
+    def _login_failed(self, dialect: str, peer: str, where: str, error: AuthError) -> float:
+        """:returns: seconds that the answer is to wait."""
+        self._metrics.failed_logins_total[dialect] += 1
+        self.refused(dialect, peer, where, error)
+        return self._failed_logins.failed(peer, self._unix_time())
 
-    def _refused(self, face: IRouterFace, request: Request, error: RelayError) -> None:
-        self._metrics.refused(face.name, error.reason)
+    def refused(self, dialect: str, peer: str, where: str, error: RelayError) -> None:
+        """Count and log a refusal.
+
+        :param where: the path that was asked for, or the link
+        """
+        self._metrics.refused(dialect, error.reason)
         self.log.info(
             "{kind} from {peer}: {dialect} {path}: {reason}: {text}",
             event="login-failed" if isinstance(error, AuthError) else "refused",
             kind="login failed" if isinstance(error, AuthError) else "refused",
-            peer=request.peer,
-            dialect=face.name,
-            path=request.path[:200],
+            peer=peer,
+            dialect=dialect,
+            path=where[:200],
             reason=error.reason.value,
             text=error.text,
         )

@@ -97,7 +97,7 @@ class Broker:
     # -- sessions --------------------------------------------------------------------------------
 
     def add(self, session: Session) -> None:
-        """A session begins."""
+        """A session begins, or was granted something since."""
         self.sessions.add(session)
         grant = session.grant
         if grant is not None and grant.ends_links and grant.expires is not None:

@@ -22,8 +22,9 @@ from relay.core.admission import Admission
 from relay.errors import LimitReached, NotFound, RelayError
 from relay.interfaces import IRouterFace
 from relay.links.hall import Hall
+from relay.links.heads import as_request
 from relay.links.linger import Linger
-from relay.links.request_reader import RequestReader, request_of
+from relay.links.request_reader import RequestReader
 from relay.links.responses import BROKEN, LATE, encode_response, refusal
 from relay.links.sockets import tune
 from relay.vocabulary import Request, Response
@@ -144,7 +145,7 @@ class FrontDoor(Protocol):
 
     def _head_received(self, head: h11.Request) -> None:
         self._started = self._hall.reactor.seconds()
-        request = request_of(head, hasattr(self.transport, "getPeerCertificate"))
+        request = as_request(head, hasattr(self.transport, "getPeerCertificate"))
         request = request._replace(peer=self._hall.believed_peer(self._address(), request))
         self._request = request
         self._face = self._face_for(request)
@@ -185,6 +186,7 @@ class FrontDoor(Protocol):
             if admission.conversation is not None:
                 self._work = None
                 return self._enter(admission, request)
+            assert admission.grant is not None, "only conversations begin without a grant"
             response = await face.answer(
                 request, admission.route, admission.grant, self._hall.services
             )
@@ -208,7 +210,7 @@ class FrontDoor(Protocol):
         port = getattr(transport.getPeer(), "port", 0)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
         key = request.header("sec-websocket-key") or ""
-        self._hall.enter(admission, transport, f"{request.peer}:{port}", key, self._reader.rest())
+        self._hall.enter(admission, transport, request.peer, port, key, self._reader.rest())
 
     def _broken(self, failure: Failure) -> None:
         self._work = None
@@ -311,9 +313,7 @@ class FrontDoor(Protocol):
         """The visitor has shown a credential, or is gone."""
         visitor, self._visitor = self._visitor, ""
         if visitor:
-            self._hall.visitors[visitor] -= 1
-            if not self._hall.visitors[visitor]:
-                del self._hall.visitors[visitor]
+            self._hall.leave(visitor)
 
     def _count_handshake(self, begins: bool) -> None:
         if begins != self._counted:

@@ -73,10 +73,18 @@ class Hall:
         self._empty: list[Deferred[None]] = []
 
     def enter(
-        self, admission: Admission, transport: ITransport, peer: str, key: str, received: bytes
+        self,
+        admission: Admission,
+        transport: ITransport,
+        peer: str,
+        port: int,
+        key: str,
+        received: bytes,
     ) -> None:
         """Turn an admitted handshake into a session.
 
+        :param peer: the address that counts
+        :param port: the other end's port, for the log
         :param key: the handshake's ``Sec-WebSocket-Key``
         :param received: what followed the request head
         """
@@ -93,14 +101,14 @@ class Hall:
             conversation.whole_messages,
         )
         self.links += 1
-        label = f"{peer}/{self.links}"
+        label = f"{peer}:{port}/{self.links}"
         ping_s, dead_s = self.liveness.get(admission.face.name, (0.0, 0.0))
 
         def opened(link: ServerLink) -> None:
             session = Session(
                 link,
                 conversation,
-                self.broker,
+                self.reception,
                 self.around,
                 label,
                 admission.grant,
@@ -114,8 +122,13 @@ class Hall:
                 link=label,
                 dialect=admission.face.name,
                 role=conversation.role.value,
-                subject=admission.grant.subject,
+                subject=admission.grant.subject if admission.grant else "?",
             )
+            if admission.grant is None:
+                self.visitors[peer] += 1
+                self.reception.expect_hello(
+                    session, admission.face.name, peer, lambda: self.leave(peer)
+                )
             session.opened()
 
         link.opened = opened
@@ -126,8 +139,14 @@ class Hall:
         else:
             transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
         link.makeConnection(transport)
-        link.peer = peer
+        link.peer = f"{peer}:{port}"
         link.begin(key, received)
+
+    def leave(self, visitor: str) -> None:
+        """A visitor has shown a credential, or is gone."""
+        self.visitors[visitor] -= 1
+        if not self.visitors[visitor]:
+            del self.visitors[visitor]
 
     def when_empty(self) -> Deferred[None]:
         """:returns: fires when every link's connection is gone, within :data:`EMPTY_S`."""

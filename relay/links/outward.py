@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
-from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IProtocolFactory,
-    IReactorTime,
-)
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -24,39 +17,18 @@ from relay.core.patience import Repetition
 from relay.core.session import Session
 from relay.core.stream import Circuit, join
 from relay.core.surroundings import Surroundings
-from relay.errors import (
-    CannotConnect,
-    CannotListen,
-    GoingAway,
-    HostSilent,
-    NoSuchOffer,
-    Refused,
-    RelayError,
-    TargetForbidden,
-    TargetRefused,
-)
+from relay.errors import GoingAway, NoSuchOffer, RelayError, TargetForbidden, TargetRefused
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.links.dialer import Dialer
+from relay.links.doors import Doors, connect_service
 from relay.links.keeper import Keeper
-from relay.links.stdio import IReactor, StdioStream
-from relay.links.tcp import LocalFactory, LocalStream
-from relay.links.websocket import ClientLink
+from relay.links.outgoing import CallAttempt, OutgoingLinks
+from relay.links.stdio import StdioStream
 from relay.metrics import Metrics
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import (
-    CLEAN_REASONS,
-    Accept,
-    Call,
-    Close,
-    Enter,
-    Event,
-    Hello,
-    Join,
-    Offer,
-    Reason,
-)
+from relay.vocabulary import Event, Reason
 
-TARGET_TIMEOUT_S = 8.0
+DRAIN_CHECK_S = 0.1
 FAILED_CALLS: dict[Reason, RelayError] = {
     Reason.TARGET_REFUSED: TargetRefused(
         "the host could not connect to its service", "look at the host's log"
@@ -75,6 +47,7 @@ class Outward:
 
     :param metrics: of the process
     :param connected: called whenever the tunnel's offer stands
+    :ivar doors: what it listens on
     :ivar asked_at: when the router last asked for something
     """
 
@@ -89,7 +62,7 @@ class Outward:
         connected: Callable[[], None],
     ) -> None:
         self.settings = settings
-        self.addresses: list[tuple[str, object]] = []
+        self.doors = Doors(reactor, self._end_serving)
         self.circuits: set[Circuit] = set()
         self.asked_at = -math.inf
         self._reactor = reactor
@@ -97,22 +70,13 @@ class Outward:
         self._metrics = metrics
         self._connected = connected
         self._dialer = Dialer(settings, reactor)
-        self._sessions: set[Session] = set()
+        self._links = OutgoingLinks(settings, around, self._asked)
         self._errands: set[Deferred[None]] = set()
-        self._ports: list[IListeningPort] = []
         self._repetition = Repetition()
         self._stopping = False
         self._keeper: Keeper | None = None
         self._served: list[Deferred[None]] = []
-        self.stdio: StdioStream | None = None
-        self.stdio_reason: Reason | None = None
-        self._listening_wanted = -1
-        self._doors = 0
-        self._listening: Deferred[None] = Deferred()
         self._hurried = False
-        self._links = 0
-        self._open_links: set[ClientLink] = set()
-        self._links_gone: Deferred[None] | None = None
 
     # -- time ------------------------------------------------------------------------------------
 
@@ -157,7 +121,7 @@ class Outward:
         if self._stopping:
             link.abort()
             raise GoingAway("this program is stopping")
-        return self._begin(link, conversation(answer), handle)
+        return self._links.begin(link, conversation(answer), handle)
 
     async def call(
         self,
@@ -167,140 +131,30 @@ class Outward:
         timeout_s: float,
     ) -> ITunnelSession:
         """Open a WebSocket and wait until the call that it makes is accepted."""
-        accepted: Deferred[None] = Deferred()
-
-        def handle(event: Event) -> None:
-            if isinstance(event, Accept) and not accepted.called:
-                accepted.callback(None)
-
-        session = cast(Session, await self.websocket(path, headers, conversation, handle))
-
-        def closed(ending: tuple[Reason, Close | None]) -> None:
-            reason, close = ending
-            reason = Reason.LOST if reason in CLEAN_REASONS else reason
-            if not accepted.called:
-                told = f" (close code {close.code})" if close and close.code else ""
-                accepted.errback(
-                    Refused(
-                        close.code or 0 if close else 0, f"the router ended the call{told}", reason
-                    )
-                )
-
-        session.when_closed().addCallback(closed)
-
-        def late() -> None:
-            if not accepted.called:
-                accepted.errback(
-                    HostSilent(f"the host did not answer within {timeout_s:g} s", "look at its log")
-                )
-
-        timer = self._reactor.callLater(timeout_s, late)
-        try:
-            await accepted
-        except RelayError:
-            session.close(Reason.HOST_SILENT)
-            raise
-        finally:
-            if timer.active():
-                timer.cancel()
-        return session
-
-    def _begin(
-        self,
-        link: ClientLink,
-        conversation: IConversation,
-        handle: Callable[[Event], None],
-    ) -> Session:
-        self._links += 1
-        self._open_links.add(link)
-        link.gone = self._link_gone
-        link.limit(
-            conversation.frame_bytes, conversation.message_bytes, conversation.whole_messages
-        )
-        session = Session(
-            link,
-            conversation,
-            _Tunnel(self, handle),
-            self._around,
-            f"{self.settings.name}/{self._links}",
-            None,
-            self.settings.ping_s,
-            self.settings.dead_s,
-        )
-        self._sessions.add(session)
-        session.opened()
+        attempt = CallAttempt()
+        session = cast(Session, await self.websocket(path, headers, conversation, attempt.handle))
+        await attempt.succeeds(session, self._reactor, timeout_s)
         return session
 
     # -- local services --------------------------------------------------------------------------
 
     async def connect(self, endpoint: str) -> IStream:
         """Connect to a local service."""
-        ready: list[LocalStream] = []
-        attempt = clientFromString(self._reactor, endpoint).connect(
-            LocalFactory(self._reactor, ready.append, lambda _: None)
-        )
-        timer = self._reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
-        try:
-            await attempt
-        except Exception as error:
-            raise TargetRefused(
-                f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
-            ) from error
-        finally:
-            if timer.active():
-                timer.cancel()
-        return ready[0]
+        return await connect_service(self._reactor, endpoint)
 
     async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
         """Accept local connections."""
-        if endpoint.partition(":")[0] == "stdio":
-            try:
-                self.stdio = StdioStream(cast(IReactor, self._reactor), self._stdio_gone)
-            except OSError as error:
-                raise CannotConnect(
-                    f"standard input or output is of no use: {error.strerror}"
-                ) from error
-            self._count_listening()
-            accepted(self.stdio)
-            return "standard input"
-        factory = LocalFactory(self._reactor, accepted, lambda _: None)
-        try:
-            port = await serverFromString(self._reactor, endpoint).listen(
-                cast(IProtocolFactory, factory)
-            )
-        except CannotListenError as error:
-            raise CannotListen(
-                f"cannot listen at {endpoint}: {_plain(error.socketError)}",
-                "is the port taken by another program?",
-            ) from error
-        self._ports.append(port)
-        address = port.getHost()
-        self.addresses.append((endpoint, address))
-        self._count_listening()
-        if hasattr(address, "port"):
-            return f"{address.host}:{address.port}"
-        return endpoint
+        return await self.doors.listen(endpoint, accepted)
 
-    def when_listening(self, doors: int) -> Deferred[None]:
-        """:returns: fires when so many doors listen, or the tunnel is over."""
-        self._listening_wanted = doors
-        self._count_listening(0)
-        return self._listening
+    @property
+    def stdio(self) -> StdioStream | None:
+        """:returns: standard input and output, once they are a door."""
+        return self.doors.stdio
 
-    def no_longer_listening(self) -> None:
-        """The tunnel is over: nobody needs to wait for its doors."""
-        if not self._listening.called:
-            self._listening.callback(None)
-
-    def _count_listening(self, more: int = 1) -> None:
-        self._doors += more
-        if self._doors >= self._listening_wanted >= 0 and not self._listening.called:
-            self._listening.callback(None)
-
-    def _stdio_gone(self, reason: Reason) -> None:
-        """Standard input and output were all that was wanted."""
-        self.stdio_reason = reason
-        self._end_serving()
+    @property
+    def stdio_reason(self) -> Reason | None:
+        """:returns: why standard input and output ended, once they have."""
+        return self.doors.stdio_reason
 
     def join(self, caller: IStream, callee: IStream, name: str) -> Deferred[Reason]:
         """Make a circuit of two streams."""
@@ -381,37 +235,22 @@ class Outward:
     async def stop(self, drain_s: float) -> None:
         """Close what listens, let circuits end within ``drain_s``, then end the rest."""
         self._stopping = True
-        for port in self._ports:
-            await maybeDeferred(port.stopListening)
+        await self.doors.close()
         if self._keeper is not None:
             await self._keeper.stop()
-        for session in tuple(self._sessions):
-            if not session.streams():
-                session.end(Reason.GOING_AWAY)
+        self._links.end_unused()
         await self._drained(drain_s)
-        for session in tuple(self._sessions):
-            session.end(Reason.GOING_AWAY)
+        self._links.end_all()
         for running in tuple(self._errands):
             running.cancel()
         self._end_serving()
-        if self._open_links and not self._hurried:
-            # What was sent last, and our Close, still have to get out.
-            self._links_gone = Deferred()
-            await self._links_gone
+        if not self._hurried:
+            await self._links.when_gone()
 
     def hurry(self) -> None:
         """Stop waiting for circuits to end, and for what was sent last to get out."""
         self._hurried = True
-        self._no_more_links()
-
-    def _link_gone(self, link: ClientLink) -> None:
-        self._open_links.discard(link)
-        if not self._open_links:
-            self._no_more_links()
-
-    def _no_more_links(self) -> None:
-        if self._links_gone is not None and not self._links_gone.called:
-            self._links_gone.callback(None)
+        self._links.wait_no_more()
 
     async def _drained(self, drain_s: float) -> None:
         waited_s = 0.0
@@ -424,52 +263,11 @@ class Outward:
         for waiting in served:
             waiting.callback(None)
 
-    def _session_over(self, session: Session, reason: Reason, detail: str) -> None:
-        self._sessions.discard(session)
-        self.log.debug(
-            "{link}: link down: {reason} {detail}",
-            event="link-down",
-            link=session.label,
-            reason=reason.value,
-            detail=detail,
-        )
+    def _asked(self) -> None:
+        self.asked_at = self.now()
 
     def _report_silence(self) -> None:
         self.report(
             f"{self._dialer.address} accepts connections but has said nothing for 5 s; "
             "is this the port of a relay router? waiting on"
         )
-
-
-DRAIN_CHECK_S = 0.1
-
-
-class _Tunnel:
-    """The switch of a daemon's session: hands the peer's requests to the dialect."""
-
-    __slots__ = ("_handle", "_outward")
-
-    def __init__(self, outward: Outward, handle: Callable[[Event], None]) -> None:
-        self._outward = outward
-        self._handle = handle
-
-    def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
-        """The router asks for something."""
-        self._outward.asked_at = self._outward.now()
-        self._handle(event)
-
-    def accepted(self, session: Session, event: Accept) -> None:
-        """The router says that our call was answered."""
-        self._handle(event)
-
-    def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
-        """The session is over."""
-        self._outward._session_over(session, reason, detail)
-
-
-def _plain(error: object) -> str:
-    """:returns: an error's own words, without Twisted's."""
-    number = getattr(error, "osError", None) or getattr(error, "errno", None)
-    if isinstance(number, int):
-        return os.strerror(number)
-    return str(error).rstrip(".") or type(error).__name__

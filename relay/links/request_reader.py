@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from urllib.parse import urlsplit
-
 import h11
 
-from relay.errors import BadRequest, TooLarge
-from relay.vocabulary import Request
-
-LINE_END = b"\r\n"
-TLS_HANDSHAKE = b"\x16"
+from relay.errors import TooLarge
+from relay.links.heads import check_head, in_words
 
 
 class RequestReader:
@@ -50,18 +44,13 @@ class RequestReader:
         try:
             event = self._event()
         except h11.RemoteProtocolError as error:
-            if error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
-                raise self._head_too_large() from error
-            raise BadRequest(self._explain(error)) from error
+            raise in_words(error, bytes(self._raw), self._head_bytes) from error
         if not isinstance(event, h11.Request):
             return None
         trailing, _ = self._http.trailing_data
         head = self._raw[: len(self._raw) - len(trailing)]
         self._raw.clear()
-        if len(head) > self._head_bytes:
-            raise self._head_too_large()
-        if head.count(b"\n") != head.count(LINE_END):
-            raise BadRequest("a line of the request head ends without CR")
+        check_head(bytes(head), self._head_bytes)
         return event
 
     def body(self, limit_bytes: int) -> bytes | None:
@@ -77,7 +66,7 @@ class RequestReader:
                 if len(self._body) > limit_bytes:
                     raise TooLarge(f"the body is over {limit_bytes} bytes")
         except h11.RemoteProtocolError as error:
-            raise BadRequest(f"this is not HTTP/1.1: {error}") from error
+            raise in_words(error, b"", self._head_bytes) from error
         return bytes(self._body) if isinstance(event, h11.EndOfMessage) else None
 
     def is_whole(self) -> bool:
@@ -104,39 +93,3 @@ class RequestReader:
             self._unread.clear()
             self._http.receive_data(data)
         return self._http.next_event()
-
-    def _head_too_large(self) -> TooLarge:
-        return TooLarge(f"the request head is over {self._head_bytes} bytes")
-
-    def _explain(self, error: Exception) -> str:
-        if self._raw[:1] == TLS_HANDSHAKE:
-            return "plain HTTP is spoken here, and TLS arrived: use ws:// or http://"
-        return f"this is not HTTP/1.1: {error}"
-
-
-def request_of(head: h11.Request, secure: bool) -> Request:
-    """:returns: ``head`` in our words, without peer and body
-    :raises BadRequest: for a target that is neither a path nor a URL
-    """
-    target = head.target.decode("latin-1")
-    path, _, query = target.partition("?")
-    return Request(
-        method=head.method.decode("ascii"),
-        target=target,
-        path=_path_of(path) if "://" in path and not path.startswith("/") else path,
-        query=query,
-        headers=tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
-        ),
-        peer="",
-        http_version=head.http_version.decode("ascii"),
-        secure=secure,
-    )
-
-
-def _path_of(target: str) -> str:
-    """:returns: the path of a target in absolute form. :raises BadRequest: when it is no URL."""
-    try:
-        return urlsplit(target).path or "/"
-    except ValueError as error:
-        raise BadRequest("the request target is neither a path nor a URL") from error

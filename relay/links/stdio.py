@@ -1,21 +1,14 @@
-"""Standard input and output as one stream, whatever they are: pipes, sockets, terminals or files.
-
-The two descriptors are inherited, and others hold them too: the shell, or ssh. So their blocking
-mode is left alone: pipes and terminals are opened once more, sockets are told with each call. Where
-neither is allowed it is changed and, at the end, put back.
-"""
+"""Standard input and output as one stream: pipes, sockets, terminals or files."""
 
 from __future__ import annotations
 
 import errno
 import os
 import select
-import socket
 import stat
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
-from typing import Protocol
 
 from twisted.internet.interfaces import (
     IReactorFDSet,
@@ -28,15 +21,13 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.stream import Stream
+from relay.links.descriptors import IChannel, open_channel
 from relay.vocabulary import Carries, Close, Data, Reason
 
 STDIO_CARRIES = Carries(half_close=True)
 READ_BYTES = 256 * 1024
 QUEUE_BYTES = 256 * 1024
 """With more than this waiting for the reader of our output, the other side is to wait too."""
-
-PIPE_BYTES = 1024 * 1024
-"""What a pipe is asked to hold, where the system allows; 64 KiB is usual."""
 
 WRITE_CHUNKS = 64
 LAST_READ_BYTES = 1024 * 1024
@@ -45,104 +36,6 @@ LAST_READ_BYTES = 1024 * 1024
 
 class IReactor(IReactorTime, IReactorFDSet):
     """What standard input and output need of the reactor."""
-
-
-class _Channel(Protocol):
-    """One direction of one descriptor, never waiting."""
-
-    fd: int
-
-    def read(self, size: int) -> bytes: ...
-
-    def write(self, chunks: list[bytes | memoryview]) -> int: ...
-
-    def finish(self) -> None:
-        """Let the reader of this output see its end."""
-
-    def close(self) -> None:
-        """Give the descriptor back as it was."""
-
-
-class _File:
-    """A pipe, terminal or file.
-
-    :param access: ``os.O_RDONLY`` or ``os.O_WRONLY``
-    """
-
-    def __init__(self, fd: int, access: int) -> None:
-        self._inherited = self.fd = fd
-        self._was_blocking = False
-        mode = os.fstat(fd).st_mode
-        # A file opened once more would begin anew; it never makes anybody wait.
-        if stat.S_ISFIFO(mode) or os.isatty(fd):
-            self._open_again(access)
-        if stat.S_ISFIFO(mode):
-            _widen(fd)
-
-    def _open_again(self, access: int) -> None:
-        try:
-            self.fd = os.open(
-                f"/proc/self/fd/{self._inherited}", access | os.O_NONBLOCK | os.O_NOCTTY
-            )
-        except OSError:
-            self._was_blocking = os.get_blocking(self._inherited)
-            os.set_blocking(self._inherited, False)
-
-    def read(self, size: int) -> bytes:
-        return os.read(self.fd, size)
-
-    def write(self, chunks: list[bytes | memoryview]) -> int:
-        return os.writev(self.fd, chunks)
-
-    def finish(self) -> None:
-        self.close()
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, self._inherited)
-        os.close(null)
-
-    def close(self) -> None:
-        if self.fd != self._inherited:
-            os.close(self.fd)
-            self.fd = self._inherited
-        elif self._was_blocking:
-            os.set_blocking(self._inherited, True)
-            self._was_blocking = False
-
-
-class _Socket:
-    """A connected socket."""
-
-    def __init__(self, fd: int) -> None:
-        self._socket = socket.socket(fileno=os.dup(fd))
-        self.fd = self._socket.fileno()
-
-    def read(self, size: int) -> bytes:
-        return self._socket.recv(size, socket.MSG_DONTWAIT)
-
-    def write(self, chunks: list[bytes | memoryview]) -> int:
-        return self._socket.sendmsg(chunks, (), socket.MSG_DONTWAIT)
-
-    def finish(self) -> None:
-        try:
-            self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # the peer is gone already
-
-    def close(self) -> None:
-        self._socket.close()
-
-
-def _channel(fd: int, access: int) -> _Channel:
-    return _Socket(fd) if stat.S_ISSOCK(os.fstat(fd).st_mode) else _File(fd, access)
-
-
-def _widen(fd: int) -> None:
-    try:
-        import fcntl
-
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
-    except (ImportError, AttributeError, OSError):
-        return
 
 
 class StdioStream(Stream):
@@ -165,8 +58,8 @@ class StdioStream(Stream):
         self.fault: OSError | None = None
         self._reactor = reactor
         self._gone = gone
-        self._input = _Input(self, _channel(stdin, os.O_RDONLY))
-        self._output = _Output(self, _channel(stdout, os.O_WRONLY))
+        self._input = _Input(self, open_channel(stdin, os.O_RDONLY))
+        self._output = _Output(self, open_channel(stdout, os.O_WRONLY))
         self._queue: deque[bytes | memoryview] = deque()
         self._queued_bytes = 0
         self._holding = False
@@ -349,7 +242,7 @@ class StdioStream(Stream):
 class _Descriptor:
     """What the reactor watches."""
 
-    def __init__(self, stream: StdioStream, channel: _Channel) -> None:
+    def __init__(self, stream: StdioStream, channel: IChannel) -> None:
         self.stream = stream
         self.channel = channel
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.connect_lab import Lab, Serve
-from tests.integration.portal_peers import RouterMaker, TunnelMaker, wait_for
+from tests.integration.portal_ours import RouterMaker, TunnelMaker
+from tests.integration.portal_peers import wait_for
 from tests.relay_command import Handler, Service
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import shlex
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from twisted.internet.threads import deferToThread
+
 from relay.settings.model import Door
-from tests.integration.portal_peers import OurRouter, Portal, Router, TunnelMaker
-from tests.relay_command import COMMAND, Handler
+from tests.integration.portal_ours import OurRouter, TunnelMaker
+from tests.integration.portal_peers import Portal, Router
+from tests.rawpeer import until
+from tests.relay_command import COMMAND, PROCESS_S, Handler
 
 Serve = Callable[[Handler], str]
 
@@ -45,3 +50,20 @@ def unused_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
     return port
+
+
+async def exited(process: subprocess.Popen[bytes]) -> int:
+    """:returns: its exit status. :raises Late:"""
+    return await until(process.poll, "exit", PROCESS_S)
+
+
+async def complaint(process: subprocess.Popen[bytes]) -> str:
+    """:returns: all that it said on standard error"""
+    assert process.stderr is not None
+    return (await deferToThread(process.stderr.read)).decode()
+
+
+async def comes(process: subprocess.Popen[bytes], data: bytes) -> None:
+    """Check what standard output says next."""
+    assert process.stdout is not None
+    assert await deferToThread(process.stdout.read, len(data)) == data

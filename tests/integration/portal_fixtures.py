@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.portal_peers import SECRET, Router, RouterMaker, TunnelMaker, wait_for
+from tests.integration.portal_daemon import Daemon
+from tests.integration.portal_ours import RouterMaker, TunnelMaker
+from tests.integration.portal_peers import SECRET, Router, wait_for
 from tests.integration.portal_programs import Program, Programs
 from tests.rawpeer import DEADLINE_S, POLL_S, RawServer
 
@@ -68,3 +70,18 @@ def scripted_router() -> Iterator[RawServer]:
     server = RawServer()
     yield server
     wait_for(server.close())
+
+
+@pytest.fixture
+def daemon(
+    request: pytest.FixtureRequest,
+    scripted_router: RawServer,
+    tunnels: TunnelMaker,
+    programs: Programs,
+    expected_log_errors: Callable[[], object],
+) -> Iterator[Daemon]:
+    """The host or client that the parameter names; what it says of a failed call is expected."""
+    made = Daemon(request.param, scripted_router, tunnels, programs)
+    yield made
+    wait_for(made.target.close())
+    expected_log_errors()

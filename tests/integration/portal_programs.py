@@ -6,18 +6,15 @@ They run only when ``RELAY_PEERS`` names a folder that holds them as ``portal/NA
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
+from bench.processes import PEERS_VARIABLE, descriptors, listening_port, peer
 from tests.rawpeer import DEADLINE_S, until
-
-PEERS_VARIABLE = "RELAY_PEERS"
-LISTENING = "0A"
 
 
 class Program:
@@ -64,14 +61,11 @@ class Program:
 
     def port(self) -> int | None:
         """:returns: the TCP port it listens on, None while there is none"""
-        for port, state, inode in tcp_sockets(self.process.pid):
-            if state == LISTENING and inode in socket_inodes(self.process.pid):
-                return port
-        return None
+        return listening_port(self.process.pid)
 
     def descriptors(self) -> int:
         """:returns: how many files and sockets it holds open"""
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return descriptors(self.process.pid)
 
     def stop(self) -> None:
         """End it."""
@@ -81,40 +75,16 @@ class Program:
             self.process.stdin.close()
 
 
-def tcp_sockets(pid: int) -> Iterator[tuple[int, str, str]]:
-    """:returns: local port, state and inode of each IPv4 socket that the process can see"""
-    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
-    for fields in (line.split() for line in lines):
-        yield int(fields[1].rpartition(":")[2], 16), fields[3], fields[9]
-
-
-def socket_inodes(pid: int) -> set[str]:
-    """:returns: the inodes of the sockets that the process holds"""
-    inodes = set()
-    for name in os.listdir(f"/proc/{pid}/fd"):
-        try:
-            target = os.readlink(f"/proc/{pid}/fd/{name}")
-        except FileNotFoundError:
-            continue
-        if match := re.fullmatch(r"socket:\[(\d+)\]", target):
-            inodes.add(match[1])
-    return inodes
-
-
 def at_hand(name: str) -> bool:
     """:returns: whether the original's program can be started"""
-    folder = os.environ.get(PEERS_VARIABLE)
-    return folder is not None and (Path(folder) / "portal" / name).exists()
+    return peer(name) is not None
 
 
 def program_path(name: str) -> Path:
     """:returns: where the original's program is; skips the test when it is not there"""
-    folder = os.environ.get(PEERS_VARIABLE)
-    if not folder:
+    path = peer(name)
+    if path is None:
         pytest.skip(f"did not run: {PEERS_VARIABLE} names no folder with portal/{name}")
-    path = Path(folder) / "portal" / name
-    if not path.exists():
-        pytest.skip(f"did not run: {PEERS_VARIABLE}={folder} holds no portal/{name}")
     return path
 
 

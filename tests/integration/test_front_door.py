@@ -11,7 +11,8 @@ import pytest_twisted
 
 from relay.links import front
 from relay.settings.model import Limits
-from tests.integration.portal_peers import END_S, RouterMaker, bearer
+from tests.integration.portal_ours import RouterMaker
+from tests.integration.portal_peers import END_S, bearer
 from tests.rawpeer import PERFECT_HANDSHAKE, Ended, Head, RawPeer, request_head, together, until
 
 CONTROL = "/connect/host_control"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
-from tests.integration.portal_peers import BOTH, OURS, Portal, Router, RouterMaker, bearer, mint
+from tests.integration.portal_ours import RouterMaker
+from tests.integration.portal_peers import BOTH, OURS, Portal, Router, bearer, mint
 from tests.rawpeer import PERFECT_HANDSHAKE, Head, request_head
 
 CONTROL = "/connect/host_control"

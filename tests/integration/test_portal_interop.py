@@ -13,7 +13,8 @@ import pytest
 import pytest_twisted
 
 from relay.settings.model import Door
-from tests.integration.portal_peers import OURS, Portal, Router, RouterMaker, TunnelMaker, wait_for
+from tests.integration.portal_ours import RouterMaker, TunnelMaker
+from tests.integration.portal_peers import OURS, Portal, Router, wait_for
 from tests.integration.portal_programs import Program, Programs
 from tests.rawpeer import (
     Ended,

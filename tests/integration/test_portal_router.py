@@ -11,7 +11,8 @@ import trustme
 from twisted.internet.error import ConnectionRefusedError as Refused
 
 from relay.settings.model import Limits
-from tests.integration.portal_peers import CONNECTED, END_S, Portal, RouterMaker, bearer
+from tests.integration.portal_ours import RouterMaker
+from tests.integration.portal_peers import CONNECTED, END_S, Portal, bearer
 from tests.rawpeer import (
     PERFECT_HANDSHAKE,
     Frame,

@@ -12,17 +12,10 @@ import pytest_twisted
 from twisted.internet.defer import Deferred
 
 from relay.commands.output import WrongUsage
-from relay.commands.status import (
-    DEFAULT_ADMIN,
-    Answer,
-    admin_url,
-    describe,
-    find_url,
-    understand,
-)
+from relay.commands.status import DEFAULT_ADMIN, Answer, admin_url, describe, find_url, understand
 from relay.errors import RelayError
 from relay.settings.model import Door
-from tests.integration.portal_peers import RouterMaker, TunnelMaker
+from tests.integration.portal_ours import RouterMaker, TunnelMaker
 from tests.rawpeer import RawServer
 from tests.relay_command import relay, relay_beside
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
-from relay.auth import mint
+from relay.auth import LOGINS_WAITING, mint
 from relay.core.admission import Admission, Reception, check_upgrade
 from relay.core.broker import Broker
 from relay.core.session import Session
@@ -110,6 +110,7 @@ def test_a_good_request_is_admitted() -> None:
     """With its route, grant and a conversation."""
     admission = Door().admit(request(CONTROL, H1))
     assert admission.route.name == "host_control"
+    assert admission.grant is not None
     assert admission.grant.subject == "lab-host"
     assert admission.conversation is not None
 
@@ -219,3 +220,19 @@ def test_an_old_protocol_is_asked_to_upgrade() -> None:
     """HTTP/1.0 has no handshake."""
     with pytest.raises(UpgradeRequired):
         check_upgrade(request(CLIENT, C1)._replace(http_version="1.0"))
+
+
+def test_who_leaves_while_its_refusal_waits_is_forgotten() -> None:
+    """Answers that nobody waits for do not use up the places of those who do."""
+    door = Door()
+    wrong = without(request(CLIENT, C1), "authorization")
+    for _ in range(10):
+        door.refuse(wrong)
+    for _ in range(LOGINS_WAITING + 1):
+        knocked = door.knock(wrong)
+        knocked.addErrback(lambda failure: failure.trap(CancelledError))
+        knocked.cancel()
+    errors = refusals(door.knock(wrong))
+    assert errors == []
+    door.world.passes(1.5)
+    assert len(errors) == 1

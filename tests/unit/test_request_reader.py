@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from relay.errors import BadRequest, RelayError, TooLarge
-from relay.links.request_reader import RequestReader, request_of
+from relay.links.heads import as_request
+from relay.links.request_reader import RequestReader
 
 HEAD_BYTES = 200
 GET = b"GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -29,7 +30,7 @@ def test_a_pipeline_in_pieces(size: int) -> None:
             body = reader.body(5)
             if body is None:
                 break
-            found.append((request_of(head, False).path, body))
+            found.append((as_request(head, False).path, body))
             assert reader.is_whole()
             reader.begin_again()
             head = None
@@ -76,7 +77,7 @@ def read_one(stream: bytes) -> bytes | None:
     reader.receive(stream)
     head = reader.head()
     assert head is not None
-    request_of(head, False)
+    as_request(head, False)
     return reader.body(5)
 
 
@@ -97,4 +98,4 @@ def test_forms_of_a_target(target: bytes, path: str) -> None:
     reader.receive(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\n\r\n")
     head = reader.head()
     assert head is not None
-    assert request_of(head, False).path == path
+    assert as_request(head, False).path == path

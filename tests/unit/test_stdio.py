@@ -209,7 +209,7 @@ def test_blocking_mode_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError
 
-    monkeypatch.setattr("relay.links.stdio.os.open", refuse)
+    monkeypatch.setattr("relay.links.descriptors.os.open", refuse)
     pipes = Pipes()
     assert not os.get_blocking(pipes.stdin)
     assert not os.get_blocking(pipes.stdout)

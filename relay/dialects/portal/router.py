@@ -131,8 +131,9 @@ class PortalFace:
             jti if isinstance(jti, str) else None,
         )
 
-    def conversation(self, request: Request, route: Route, grant: Grant) -> IConversation:
+    def conversation(self, request: Request, route: Route, grant: Grant | None) -> IConversation:
         """A new link's conversation."""
+        assert grant is not None, "no route of ours greets"
         name = cast(OfferName, grant.name)
         key, value = HALF_CLOSE
         half_close = request.header(key) == value

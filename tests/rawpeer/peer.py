@@ -1,282 +1,43 @@
-"""A WebSocket peer made of bytes: it sends what a test asks for, right or wrong.
-
-Either side of a connection: :func:`connect` makes a client, :class:`RawServer` hands out servers.
-Nothing is answered by itself; every wait has a deadline.
-"""
+"""One end of one connection, which does what the test says and nothing else."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 import socket
-import struct
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass
-from enum import IntEnum
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import TypeVar, cast
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, FirstError, gatherResults
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP4ServerEndpoint, wrapClientTLS
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import (
-    IAddress,
     IConsumer,
     IHalfCloseableProtocol,
-    IListeningPort,
-    IOpenSSLClientConnectionCreator,
     IPushProducer,
-    IReactorTCP,
     IReactorTime,
-    IStreamClientEndpoint,
     ISystemHandle,
     ITCPTransport,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.task import deferLater
+from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-DEADLINE_S = 5.0
-POLL_S = 0.005
-RFC6455_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from tests.rawpeer.waiting import DEADLINE_S, Ended, Late, PeerError
+from tests.rawpeer.wire import (
+    PERFECT_HANDSHAKE,
+    Ending,
+    Frame,
+    Head,
+    Op,
+    accept_key,
+    close_body,
+    encode_frame,
+    request_head,
+    take_frame,
+    take_head,
+)
+
 MASK = bytes.fromhex("37fa213d")
-SAMPLE_KEY = "cG9ydGFsLXNwZWMta2V5IQ=="
-PERFECT_HANDSHAKE = {
-    "Connection": "Upgrade",
-    "Upgrade": "websocket",
-    "Sec-WebSocket-Version": "13",
-    "Sec-WebSocket-Key": SAMPLE_KEY,
-}
 
 T = TypeVar("T")
-
-
-class Op(IntEnum):
-    """RFC 6455 §5.2 opcodes."""
-
-    CONTINUATION = 0
-    TEXT = 1
-    BINARY = 2
-    CLOSE = 8
-    PING = 9
-    PONG = 10
-
-
-class PeerError(AssertionError):
-    """The other end did not behave as the test expects."""
-
-
-class Late(PeerError):
-    """What was waited for did not come in time."""
-
-
-class Ended(PeerError):
-    """The connection ended instead."""
-
-
-class Reactor(IReactorTCP, IReactorTime):
-    """What the reactor offers and these tests need."""
-
-
-def the_reactor() -> Reactor:
-    """:returns: the running reactor"""
-    from twisted.internet import reactor
-
-    return cast(Reactor, reactor)
-
-
-async def until(
-    found: Callable[[], T | None], what: str | Callable[[], str], deadline_s: float = DEADLINE_S
-) -> T:
-    """Poll until ``found`` gives something. :raises Late: at the deadline, naming ``what``"""
-    reactor = the_reactor()
-    expiry = reactor.seconds() + deadline_s
-    while (result := found()) is None:
-        if reactor.seconds() > expiry:
-            raise Late(f"no {what if isinstance(what, str) else what()} in {deadline_s} s")
-        await deferLater(reactor, POLL_S)
-    return result
-
-
-def together(*coroutines: Coroutine[Any, Any, T]) -> Deferred[list[T]]:
-    """Run all at once. :returns: their results in order, or the first failure"""
-    running = [Deferred.fromCoroutine(coroutine) for coroutine in coroutines]
-
-    def fail(failure: Failure) -> Failure:
-        for each in running:
-            each.cancel()
-        return failure.value.subFailure if isinstance(failure.value, FirstError) else failure
-
-    return gatherResults(running, consumeErrors=True).addErrback(fail)
-
-
-class Frame(NamedTuple):
-    """One frame as it came, unmasked."""
-
-    opcode: int
-    payload: bytes = b""
-    fin: bool = True
-    rsv: int = 0
-    masked: bool = False
-
-    @property
-    def code(self) -> int | None:
-        """:returns: the code of a Close, None for an empty body"""
-        return int.from_bytes(self.payload[:2], "big") if self.payload else None
-
-    @property
-    def reason(self) -> str:
-        """:returns: the text of a Close"""
-        return self.payload[2:].decode()
-
-
-class Head(NamedTuple):
-    """A request or response head, and the body of a response that is no 101."""
-
-    first_line: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes = b""
-
-    @property
-    def status(self) -> int:
-        """:returns: a response's status"""
-        return int(self.first_line.split(" ")[1])
-
-    @property
-    def target(self) -> str:
-        """:returns: a request's target"""
-        return self.first_line.split(" ")[1]
-
-    def header(self, name: str) -> str | None:
-        """:returns: the only header of that name, None when there is none"""
-        values = self.headers_named(name)
-        if len(values) > 1:
-            raise PeerError(f"{name} came {len(values)} times")
-        return values[0] if values else None
-
-    def headers_named(self, name: str) -> list[str]:
-        """:returns: the values of all headers of that name"""
-        return [value for key, value in self.headers if key.lower() == name.lower()]
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How a connection ended.
-
-    :ivar frames: what came before the end, without the Close
-    :ivar close: the other end's Close, if it sent one
-    :ivar rest: bytes that are no whole frame
-    :ivar orderly: it ended with a FIN rather than a reset
-    """
-
-    frames: list[Frame]
-    close: Frame | None
-    rest: bytes
-    orderly: bool
-
-    @property
-    def data(self) -> bytes:
-        """:returns: the payload of all data frames that came before the end"""
-        return b"".join(frame.payload for frame in self.frames if frame.opcode < Op.CLOSE)
-
-
-def xor(data: bytes, mask: bytes) -> bytes:
-    """:returns: ``data`` masked or unmasked (RFC 6455 §5.3)"""
-    size = len(data)
-    key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
-
-
-def encode_frame(
-    opcode: int,
-    payload: bytes = b"",
-    *,
-    mask: bytes | None = None,
-    fin: bool = True,
-    rsv: int = 0,
-    length: int | None = None,
-    length_bits: int | None = None,
-) -> bytes:
-    """:param mask: four bytes, None: unmasked
-    :param length: what the header says, when that is not the payload's length
-    :param length_bits: 7, 16 or 64, when that is not the shortest form
-    :returns: the frame's bytes
-    """
-    length = len(payload) if length is None else length
-    if length_bits is None:
-        length_bits = 7 if length < 126 else 16 if length < 1 << 16 else 64
-    masked = 0x80 if mask is not None else 0
-    head = bytes([(0x80 if fin else 0) | rsv << 4 | opcode])
-    if length_bits == 7:
-        head += bytes([masked | length])
-    elif length_bits == 16:
-        head += struct.pack("!BH", masked | 126, length)
-    else:
-        head += struct.pack("!BQ", masked | 127, length)
-    return head + payload if mask is None else head + mask + xor(payload, mask)
-
-
-def close_body(code: int | None, reason: str = "") -> bytes:
-    """:returns: the payload of a Close"""
-    return b"" if code is None else code.to_bytes(2, "big") + reason.encode()
-
-
-def take_frame(buffer: bytearray) -> Frame | None:
-    """Remove one whole frame from the front of ``buffer``."""
-    if len(buffer) < 2:
-        return None
-    length, start = buffer[1] & 0x7F, 2
-    if length == 126:
-        length, start = int.from_bytes(buffer[2:4], "big"), 4
-    elif length == 127:
-        length, start = int.from_bytes(buffer[2:10], "big"), 10
-    mask = b""
-    if buffer[1] & 0x80:
-        mask = bytes(buffer[start : start + 4])
-        start += 4
-    if len(buffer) < start or len(buffer) < start + length:
-        return None
-    payload = bytes(buffer[start : start + length])
-    first = buffer[0]
-    del buffer[: start + length]
-    return Frame(
-        first & 0x0F,
-        xor(payload, mask) if mask else payload,
-        bool(first & 0x80),
-        first >> 4 & 7,
-        bool(mask),
-    )
-
-
-def take_head(buffer: bytearray) -> Head | None:
-    """Remove one whole head from the front of ``buffer``."""
-    end = buffer.find(b"\r\n\r\n")
-    if end < 0:
-        return None
-    first_line, *lines = buffer[:end].decode("latin-1").split("\r\n")
-    del buffer[: end + 4]
-    pairs = (line.partition(":") for line in lines)
-    return Head(first_line, tuple((name, value.strip()) for name, _, value in pairs))
-
-
-def request_head(
-    target: str,
-    headers: Mapping[str, str] | None = None,
-    *,
-    method: str = "GET",
-    version: str = "HTTP/1.1",
-) -> bytes:
-    """:returns: a request head with exactly these headers behind ``Host``"""
-    lines = [f"{method} {target} {version}", "Host: router.example"]
-    lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
-    return "\r\n".join([*lines, "", ""]).encode("latin-1")
-
-
-def accept_key(key: str) -> str:
-    """:returns: the ``Sec-WebSocket-Accept`` that answers ``key`` (RFC 6455 §4.2.2)"""
-    return base64.b64encode(hashlib.sha1(key.encode() + RFC6455_GUID).digest()).decode()
 
 
 class _Transport(ITCPTransport, ISystemHandle, IPushProducer, IConsumer):
@@ -622,106 +383,3 @@ class RawPeer(Protocol):
     def was_reset(self) -> bool:
         """:returns: whether the connection ended otherwise than with a FIN"""
         return self.end is not None and bool(self.end.check(ConnectionLost, ConnectionAborted))
-
-
-class _PeerFactory(Factory):
-    noisy = False
-
-    def __init__(self, build: Callable[[], RawPeer]) -> None:
-        self._build = build
-
-    def buildProtocol(self, addr: IAddress | None) -> RawPeer:
-        return self._build()
-
-
-async def connect(
-    port: int, *, host: str = "127.0.0.1", tls: IOpenSSLClientConnectionCreator | None = None
-) -> RawPeer:
-    """Open a connection.
-
-    :param tls: how to verify; None: plain TCP
-    """
-    reactor = the_reactor()
-    endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(reactor, host, port)
-    if tls is not None:
-        endpoint = wrapClientTLS(tls, endpoint)
-    peer = RawPeer(reactor, masks=True)
-    await endpoint.connect(_PeerFactory(lambda: peer))
-    return peer
-
-
-class RawServer:
-    """Listens on a port of its own and hands out its connections in order of arrival."""
-
-    def __init__(self) -> None:
-        self._reactor = the_reactor()
-        self._arrived: list[RawPeer] = []
-        self._waiting: list[Deferred[None]] = []
-        self._listening: IListeningPort | None = None
-        self.peers: list[RawPeer] = []
-
-    async def listen(self, port: int = 0) -> int:
-        """:returns: the port that really listens"""
-        endpoint = TCP4ServerEndpoint(self._reactor, port, interface="127.0.0.1")
-        factory = _PeerFactory(lambda: RawPeer(self._reactor, False, self._arrives))
-        self._listening = await endpoint.listen(factory)
-        return cast(IPv4Address, self._listening.getHost()).port
-
-    def _arrives(self, peer: RawPeer) -> None:
-        self.peers.append(peer)
-        self._arrived.append(peer)
-        waiting, self._waiting = self._waiting, []
-        for deferred in waiting:
-            deferred.callback(None)
-
-    @property
-    def arrivals(self) -> int:
-        """:returns: how many connections have come so far"""
-        return len(self.peers)
-
-    async def accept(self, deadline_s: float = DEADLINE_S) -> RawPeer:
-        """:returns: the next connection. :raises Late: when none comes"""
-        expiry = self._reactor.seconds() + deadline_s
-        while not self._arrived:
-            arrival: Deferred[None] = Deferred()
-            self._waiting.append(arrival)
-            timer = self._reactor.callLater(
-                max(0.0, expiry - self._reactor.seconds()),
-                arrival.errback,
-                Late("no connection in time"),
-            )
-            try:
-                await arrival
-            except Late:
-                self._waiting.remove(arrival)
-                raise
-            finally:
-                if timer.active():
-                    timer.cancel()
-        return self._arrived.pop(0)
-
-    async def accept_request(self, deadline_s: float = DEADLINE_S) -> tuple[RawPeer, Head]:
-        """:returns: the next connection and its request head"""
-        peer = await self.accept(deadline_s)
-        return peer, await peer.head(deadline_s)
-
-    async def accept_upgrade(self, deadline_s: float = DEADLINE_S) -> tuple[RawPeer, Head]:
-        """:returns: the next connection, already answered with a 101, and its request head"""
-        peer, request = await self.accept_request(deadline_s)
-        peer.answer_upgrade(request)
-        return peer, request
-
-    async def close(self) -> None:
-        """Stop listening and end every connection."""
-        if self._listening is not None:
-            stopped = self._listening.stopListening()
-            if stopped is not None:
-                await stopped
-            self._listening = None
-        for peer in self.peers:
-            peer.reset()
-
-
-def noise(count: int) -> bytes:
-    """:returns: ``count`` random bytes"""
-    return os.urandom(count)

@@ -1,0 +1,91 @@
+"""What a router says when it starts: where it listens, what is to be done next, what went wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IAddress
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from relay.settings import Listener
+from relay.settings.model import RouterSettings
+
+
+def say_listening(log: Logger, listener: Listener, address: IAddress) -> None:
+    """A listener stands.
+
+    :param address: the real one
+    """
+    log.info(
+        "listening at {scheme}://{address} for {dialects}",
+        scheme="wss" if listener.tls else "ws",
+        address=shown(address),
+        dialects=", ".join(listener.dialects) or "nothing",
+    )
+
+
+def say_admin(log: Logger, address: IAddress, token: str) -> None:
+    """The admin address stands.
+
+    :param token: where the token is kept that must be shown there, empty: none is asked for
+    """
+    text = f", token in {token}" if token else ""
+    log.info("admin at http://{address}{token}", address=shown(address), token=text)
+
+
+def say_next_steps(log: Logger, made: Sequence[str], config_file: Path | None) -> None:
+    """On the very first start: how to come by tokens.
+
+    :param made: what was made just now
+    """
+    if not made:
+        return
+    config = f" --config {config_file}" if config_file else ""
+    log.info(
+        "{line}",
+        line=f"next, mint a token for a host: relay token portal host --id 1234{config} "
+        f"> web.token; and one for a client: relay token portal client --id 1234{config} "
+        "> me.token",
+    )
+
+
+def say_warnings(log: Logger, settings: RouterSettings, of_tls: Iterable[str]) -> None:
+    """What the operator should look after.
+
+    :param of_tls: warnings about certificates
+    """
+    of_secrets = [
+        warning
+        for dialect in settings.dialects
+        for source in dialect.values.values()
+        for warning in getattr(source, "warnings", ())
+    ]
+    for line in (*of_secrets, *of_tls):
+        log.warn("{line}", line=line)
+
+
+def say_not_started(log: Logger, failure: Failure) -> None:
+    """It cannot start."""
+    error = failure.value
+    if isinstance(error, CannotListenError):
+        where = f"{error.interface or '*'}:{error.port}"
+        log.critical(
+            "cannot listen at {where}: {why}; is another program using the port?",
+            where=where,
+            why=getattr(error.socketError, "strerror", None) or error.socketError,
+        )
+    elif isinstance(error, OSError | ValueError):
+        log.critical("cannot start: {why}", why=str(error))
+    else:
+        log.failure("cannot start", failure)
+
+
+def shown(address: IAddress) -> str:
+    """:returns: ``HOST:PORT``, or a socket's path."""
+    host, port = getattr(address, "host", None), getattr(address, "port", None)
+    if host is None:
+        return str(getattr(address, "name", address))
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

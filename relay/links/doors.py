@@ -1,0 +1,135 @@
+"""Where a tunnel meets this machine: the doors it opens, and the services it connects to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import cast
+
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+
+from relay.errors import CannotConnect, CannotListen, TargetRefused
+from relay.interfaces import IStream
+from relay.links.stdio import IReactor, StdioStream
+from relay.links.tcp import LocalFactory, LocalStream
+from relay.vocabulary import Reason
+
+TARGET_TIMEOUT_S = 8.0
+
+
+class Doors:
+    """What one tunnel listens on.
+
+    :param ended: called once standard input and output have ended: nothing else was wanted
+    :ivar addresses: what listens: the endpoint as configured and the real address
+    :ivar stdio: standard input and output, once they are a door
+    :ivar stdio_reason: why they ended, once they have
+    """
+
+    def __init__(self, reactor: IReactorTime, ended: Callable[[], None]) -> None:
+        self.addresses: list[tuple[str, object]] = []
+        self.stdio: StdioStream | None = None
+        self.stdio_reason: Reason | None = None
+        self._reactor = reactor
+        self._ended = ended
+        self._ports: list[IListeningPort] = []
+        self._wanted = -1
+        self._open = 0
+        self._all_open: Deferred[None] = Deferred()
+
+    async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
+        """Accept local connections.
+
+        :param endpoint: Twisted server endpoint string; ``stdio:`` is standard input and output
+        :returns: the address that really listens
+        :raises CannotListen, CannotConnect: when it cannot
+        """
+        if endpoint.partition(":")[0] == "stdio":
+            return self._listen_stdio(accepted)
+        factory = LocalFactory(self._reactor, accepted, lambda _: None)
+        try:
+            port = await serverFromString(self._reactor, endpoint).listen(
+                cast(IProtocolFactory, factory)
+            )
+        except CannotListenError as error:
+            raise CannotListen(
+                f"cannot listen at {endpoint}: {_plain(error.socketError)}",
+                "is the port taken by another program?",
+            ) from error
+        self._ports.append(port)
+        address = port.getHost()
+        self.addresses.append((endpoint, address))
+        self._count()
+        if hasattr(address, "port"):
+            return f"{address.host}:{address.port}"
+        return endpoint
+
+    def when_open(self, count: int) -> Deferred[None]:
+        """:returns: fires when so many doors are open, or nobody needs them any more."""
+        self._wanted = count
+        self._count(0)
+        return self._all_open
+
+    def no_longer_wanted(self) -> None:
+        """The tunnel is over: nobody needs to wait for its doors."""
+        if not self._all_open.called:
+            self._all_open.callback(None)
+
+    async def close(self) -> None:
+        """Accept nothing more."""
+        for port in self._ports:
+            await maybeDeferred(port.stopListening)
+
+    def _listen_stdio(self, accepted: Callable[[IStream], None]) -> str:
+        try:
+            self.stdio = StdioStream(cast(IReactor, self._reactor), self._stdio_gone)
+        except OSError as error:
+            raise CannotConnect(
+                f"standard input or output is of no use: {error.strerror}"
+            ) from error
+        self._count()
+        accepted(self.stdio)
+        return "standard input"
+
+    def _count(self, more: int = 1) -> None:
+        self._open += more
+        if self._open >= self._wanted >= 0 and not self._all_open.called:
+            self._all_open.callback(None)
+
+    def _stdio_gone(self, reason: Reason) -> None:
+        self.stdio_reason = reason
+        self._ended()
+
+
+async def connect_service(reactor: IReactorTime, endpoint: str) -> IStream:
+    """Connect to a local service.
+
+    :param endpoint: Twisted client endpoint string
+    :raises TargetRefused: with the address and why
+    """
+    ready: list[LocalStream] = []
+    attempt = clientFromString(reactor, endpoint).connect(
+        LocalFactory(reactor, ready.append, lambda _: None)
+    )
+    timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
+    try:
+        await attempt
+    except Exception as error:
+        raise TargetRefused(
+            f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
+        ) from error
+    finally:
+        if timer.active():
+            timer.cancel()
+    return ready[0]
+
+
+def _plain(error: object) -> str:
+    """:returns: an error's own words, without Twisted's."""
+    number = getattr(error, "osError", None) or getattr(error, "errno", None)
+    if isinstance(number, int):
+        return os.strerror(number)
+    return str(error).rstrip(".") or type(error).__name__

@@ -1,0 +1,181 @@
+"""The links that one tunnel holds to its router, and a call on one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from relay.core.session import Session
+from relay.core.surroundings import Surroundings
+from relay.errors import HostSilent, Refused, RelayError
+from relay.interfaces import IConversation
+from relay.links.websocket import ClientLink
+from relay.settings.model import TunnelSettings
+from relay.vocabulary import (
+    CLEAN_REASONS,
+    Accept,
+    Call,
+    Close,
+    Enter,
+    Event,
+    Hello,
+    Join,
+    Offer,
+    Reason,
+)
+
+
+class OutgoingLinks:
+    """The links of one tunnel, each with its session.
+
+    :param asked: called whenever the router asks for something
+    """
+
+    log = Logger()
+
+    def __init__(
+        self, settings: TunnelSettings, around: Surroundings, asked: Callable[[], None]
+    ) -> None:
+        self.asked = asked
+        self._settings = settings
+        self._around = around
+        self._sessions: set[Session] = set()
+        self._begun = 0
+        self._open: set[ClientLink] = set()
+        self._all_gone: Deferred[None] | None = None
+
+    def begin(
+        self, link: ClientLink, conversation: IConversation, handle: Callable[[Event], None]
+    ) -> Session:
+        """Speak on a link that stands.
+
+        :param handle: takes the events that are not a stream's
+        """
+        self._begun += 1
+        self._open.add(link)
+        link.gone = self._link_gone
+        link.limit(
+            conversation.frame_bytes, conversation.message_bytes, conversation.whole_messages
+        )
+        session = Session(
+            link,
+            conversation,
+            _Switch(self, handle),
+            self._around,
+            f"{self._settings.name}/{self._begun}",
+            None,
+            self._settings.ping_s,
+            self._settings.dead_s,
+        )
+        self._sessions.add(session)
+        session.opened()
+        return session
+
+    def end_unused(self) -> None:
+        """End the sessions that carry nothing."""
+        for session in tuple(self._sessions):
+            if not session.streams():
+                session.end(Reason.GOING_AWAY)
+
+    def end_all(self) -> None:
+        """End every session; what was sent last, and our Close, still have to get out."""
+        for session in tuple(self._sessions):
+            session.end(Reason.GOING_AWAY)
+
+    def when_gone(self) -> Deferred[None]:
+        """:returns: fires when no link is left, or nobody waits for them any more."""
+        if not self._open:
+            return succeed(None)
+        self._all_gone = Deferred()
+        return self._all_gone
+
+    def wait_no_more(self) -> None:
+        """Let go of the links, whatever is still to get out."""
+        if self._all_gone is not None and not self._all_gone.called:
+            self._all_gone.callback(None)
+
+    def session_over(self, session: Session, reason: Reason, detail: str) -> None:
+        """A session told its switch that it is over."""
+        self._sessions.discard(session)
+        self.log.debug(
+            "{link}: link down: {reason} {detail}",
+            event="link-down",
+            link=session.label,
+            reason=reason.value,
+            detail=detail,
+        )
+
+    def _link_gone(self, link: ClientLink) -> None:
+        self._open.discard(link)
+        if not self._open:
+            self.wait_no_more()
+
+
+class _Switch:
+    """The switch of a daemon's session: hands the peer's requests to the dialect."""
+
+    __slots__ = ("_handle", "_links")
+
+    def __init__(self, links: OutgoingLinks, handle: Callable[[Event], None]) -> None:
+        self._links = links
+        self._handle = handle
+
+    def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
+        """The router asks for something."""
+        self._links.asked()
+        self._handle(event)
+
+    def accepted(self, session: Session, event: Accept) -> None:
+        """The router says that our call was answered."""
+        self._handle(event)
+
+    def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
+        """The session is over."""
+        self._links.session_over(session, reason, detail)
+
+
+class CallAttempt:
+    """A call of ours, until it is accepted or not."""
+
+    def __init__(self) -> None:
+        self._accepted: Deferred[None] = Deferred()
+
+    def handle(self, event: Event) -> None:
+        """What the router says of it."""
+        if isinstance(event, Accept) and not self._accepted.called:
+            self._accepted.callback(None)
+
+    async def succeeds(self, session: Session, reactor: IReactorTime, timeout_s: float) -> None:
+        """Wait until it is accepted; a session on which it is not is closed.
+
+        :raises HostSilent: when nothing was said of it within ``timeout_s``
+        :raises Refused: when the router ended the session
+        """
+        session.when_closed().addCallback(self._closed)
+        timer = reactor.callLater(timeout_s, self._late, timeout_s)
+        try:
+            await self._accepted
+        except RelayError:
+            session.close(Reason.HOST_SILENT)
+            raise
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def _closed(self, ending: tuple[Reason, Close | None]) -> None:
+        reason, close = ending
+        reason = Reason.LOST if reason in CLEAN_REASONS else reason
+        if not self._accepted.called:
+            told = f" (close code {close.code})" if close and close.code else ""
+            self._accepted.errback(
+                Refused(close.code or 0 if close else 0, f"the router ended the call{told}", reason)
+            )
+
+    def _late(self, timeout_s: float) -> None:
+        if not self._accepted.called:
+            self._accepted.errback(
+                HostSilent(f"the host did not answer within {timeout_s:g} s", "look at its log")
+            )

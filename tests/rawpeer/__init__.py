@@ -1,0 +1,56 @@
+"""A WebSocket peer made of bytes: it sends what a test asks for, right or wrong.
+
+Either side of a connection: :func:`connect` makes a client, :class:`RawServer` hands out servers.
+Nothing is answered by itself; every wait has a deadline.
+"""
+
+from tests.rawpeer.connecting import RawServer, connect
+from tests.rawpeer.peer import RawPeer
+from tests.rawpeer.waiting import (
+    DEADLINE_S,
+    POLL_S,
+    Ended,
+    Late,
+    PeerError,
+    the_reactor,
+    together,
+    until,
+)
+from tests.rawpeer.wire import (
+    PERFECT_HANDSHAKE,
+    SAMPLE_KEY,
+    Ending,
+    Frame,
+    Head,
+    Op,
+    accept_key,
+    close_body,
+    encode_frame,
+    noise,
+    request_head,
+)
+
+__all__ = [
+    "DEADLINE_S",
+    "PERFECT_HANDSHAKE",
+    "POLL_S",
+    "SAMPLE_KEY",
+    "Ended",
+    "Ending",
+    "Frame",
+    "Head",
+    "Late",
+    "Op",
+    "PeerError",
+    "RawPeer",
+    "RawServer",
+    "accept_key",
+    "close_body",
+    "connect",
+    "encode_frame",
+    "noise",
+    "request_head",
+    "the_reactor",
+    "together",
+    "until",
+]
