@@ -109,6 +109,7 @@ class ILink(Interface):
 
     peer: str = Attribute("the believed address of the other end, for the log")
     heard: bool = Attribute("set at every arrival of bytes; liveness clears it")
+    cut: bool = Attribute("set when the connection ended within a message")
 
     def start(receiver: ILinkReceiver) -> None:
         """Deliver what arrives, from the first byte, to ``receiver``."""

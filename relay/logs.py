@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import datetime
 from typing import IO
@@ -33,6 +34,8 @@ FIELDS = (
     "bytes_out",
     "seconds",
 )
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What ends a line, or steers a terminal."""
 
 
 @implementer(ILogObserver)
@@ -80,11 +83,16 @@ def _time(event: LogEvent) -> str:
 
 
 def _message(event: LogEvent) -> str:
-    text = formatEvent(event)
+    # one event is one line, whatever names and texts peers have sent
+    text = _UNPRINTABLE.sub(_escaped, formatEvent(event))
     failure = event.get("log_failure")
     if failure is not None:
         text = f"{text}\n{failure.getTraceback()}"
     return text
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode("ascii")
 
 
 def wanted(level: LogLevel, event: LogEvent) -> PredicateResult:

@@ -214,6 +214,10 @@ class RouterService(MainService):
                 assert self._tls is not None
                 factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
                 factory.noisy = False
+            if settings.proxy_protocol:
+                factory = ProxyProtocolFactory(
+                    factory, self._proxies, self._reactor, settings.limits.head_s
+                )
             address = await self._listen(listener.endpoint, factory)
             say_listening(self.log, listener, address)
         if settings.admin:
@@ -235,8 +239,6 @@ class RouterService(MainService):
         self._lag_timer = self._reactor.callLater(LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S)
 
     async def _listen(self, endpoint: str, factory: Any) -> IAddress:  # any protocol's
-        if self.settings.proxy_protocol:
-            factory = ProxyProtocolFactory(factory, self._proxies)
         port = await serverFromString(self._reactor, endpoint).listen(factory)
         self._ports.append(port)
         address: IAddress = port.getHost()

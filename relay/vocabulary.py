@@ -392,9 +392,13 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A complete answer over plain HTTP."""
+    """A complete answer over plain HTTP.
+
+    :ivar keep: whether the connection may stay open for another request
+    """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
     content_type: str = "text/plain; charset=utf-8"
+    keep: bool = True

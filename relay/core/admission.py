@@ -48,6 +48,8 @@ from relay.vocabulary import (
 
 SUPPORTED_VERSION = "13"
 KEY_BYTES = 16
+ONCE = ("sec-websocket-key", "sec-websocket-version")
+"""Headers of a handshake that must not be repeated (RFC 6455, sections 11.3.1 and 11.3.5)."""
 
 
 class Admission(NamedTuple):
@@ -279,6 +281,11 @@ def check_upgrade(request: Request) -> None:
             raise BadRequest(
                 f"only a WebSocket handshake is served here: header {name.title()} lacks {token!r}"
             )
+    for name in ONCE:
+        if sum(1 for key, _ in request.headers if key == name) > 1:
+            raise BadRequest(f"header {name.title()} came more than once")
+    if request.header("content-length") not in (None, "0") or request.header("transfer-encoding"):
+        raise BadRequest("a WebSocket handshake has no body")
     if request.header("sec-websocket-version") != SUPPORTED_VERSION:
         raise BadRequest(f"only WebSocket version {SUPPORTED_VERSION} is served here")
     key = request.header("sec-websocket-key") or ""

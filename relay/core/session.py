@@ -137,7 +137,8 @@ class Session:
 
     def link_lost(self, close: Close | None, reason: Reason, detail: str) -> None:
         """The link is gone."""
-        if reason is Reason.LOST and close is None and self.conversation.drop_is_end:
+        dropped = reason is Reason.LOST and close is None and not self.link.cut
+        if dropped and self.conversation.drop_is_end:
             reason = Reason.PEER_CLOSED
         self._finish(reason, close, detail)
 

@@ -10,25 +10,25 @@ from collections.abc import Callable, Sequence
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from typing_extensions import override
+from zope.interface import implementer
 
 from relay.core.admission import Admission
-from relay.errors import BadRequest, LimitReached, MethodNotAllowed, NotFound, RelayError, TooLarge
+from relay.errors import LimitReached, NotFound, RelayError
 from relay.interfaces import IRouterFace
 from relay.links.hall import Hall
-from relay.links.heads import as_request, check_head, in_words
+from relay.links.heads import as_request
 from relay.links.linger import Linger
-from relay.links.responses import encode_response, plain_status
+from relay.links.request_reader import RequestReader
+from relay.links.responses import BROKEN, LATE, encode_response, refusal
 from relay.links.sockets import tune
 from relay.vocabulary import Request, Response
 
-REASON_HEADER = "X-Relay-Reason"
-HEAD_TIMEOUT_STATUS = 408
 KEEP_ALIVE_S = 60.0
 LINGER_REPLY_S = 1.0
 QUEUE_TIMEOUT_S = 5.0
@@ -36,6 +36,7 @@ READ_AHEAD_BYTES = 64 * 1024
 BUSY_RETRY_S = 2
 
 
+@implementer(IHalfCloseableProtocol)
 class FrontDoor(Protocol):
     """One connection until it is known what it wants.
 
@@ -48,17 +49,15 @@ class FrontDoor(Protocol):
     def __init__(self, hall: Hall, faces: Callable[[], Sequence[IRouterFace]]) -> None:
         self._hall = hall
         self._faces = faces
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=hall.limits.head_bytes)
-        self._raw = bytearray()
-        self._request: h11.Request | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._body_limit = 0
+        self._reader = RequestReader(hall.limits.head_bytes)
+        self._request: Request | None = None
         self._face: IRouterFace | None = None
+        self._body_limit = 0
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._linger: Linger | None = None
         self._closing = False
+        self._read_over = False
         self._counted = False
         self._visitor = ""
         self._started = 0.0
@@ -95,12 +94,21 @@ class FrontDoor(Protocol):
         """Bytes of a head, of a body, or behind a request that is being judged."""
         if self._closing:
             return
-        self._raw += data
-        if self._work is not None:
-            if len(self._raw) > self._hall.limits.head_bytes + READ_AHEAD_BYTES:
-                self.transport.pauseProducing()  # type: ignore[union-attr]
-            return
-        self._feed(data)
+        self._reader.receive(data)
+        if self._work is None:
+            self._read()
+        elif self._reader.unread_bytes() > READ_AHEAD_BYTES:
+            self.transport.pauseProducing()  # type: ignore[union-attr]
+
+    def readConnectionLost(self) -> None:
+        """The peer sends no more; what it has asked for is answered all the same."""
+        self._read_over = True
+        if self._work is None and self.transport is not None:
+            self._closing = True
+            self.transport.loseConnection()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close is out."""
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -116,54 +124,39 @@ class FrontDoor(Protocol):
         if self._work is not None:
             self._work.cancel()
 
-    # -- parsing ---------------------------------------------------------------------------------
+    # -- reading ---------------------------------------------------------------------------------
 
-    def _feed(self, data: bytes) -> None:
+    def _read(self) -> None:
         try:
-            self._http.receive_data(data)
-            self._next_events()
-        except BadRequest as error:
+            while self._work is None and not self._closing:
+                if self._request is None:
+                    head = self._reader.head()
+                    if head is None:
+                        return
+                    self._head_received(head)
+                else:
+                    body = self._reader.body(self._body_limit)
+                    if body is None:
+                        return
+                    self._request = self._request._replace(body=body)
+                    self._judge(self._request)
+        except RelayError as error:
             self._refuse(error)
-        except h11.RemoteProtocolError as error:
-            self._refuse(in_words(error, bytes(self._raw), self._hall.limits.head_bytes))
-
-    def _next_events(self) -> None:
-        while self._work is None and not self._closing:
-            event = self._http.next_event()
-            if isinstance(event, h11.Request):
-                self._head_received(event)
-            elif isinstance(event, h11.Data):
-                self._body_bytes += len(event.data)
-                if self._body_bytes > self._body_limit:
-                    return self._refuse(TooLarge(f"the body is over {self._body_limit} bytes"))
-                self._body.append(bytes(event.data))
-            elif isinstance(event, h11.EndOfMessage):
-                self._respond()
-            elif isinstance(event, h11.ConnectionClosed):
-                return self._close()
-            else:
-                return
 
     def _head_received(self, head: h11.Request) -> None:
         self._started = self._hall.reactor.seconds()
-        trailing, _ = self._http.trailing_data
-        raw_head = bytes(self._raw[: len(self._raw) - len(trailing)])
+        request = as_request(head, hasattr(self.transport, "getPeerCertificate"))
+        request = request._replace(peer=self._hall.believed_peer(self._address(), request))
+        self._request = request
+        self._face = self._face_for(request)
+        if self._face is None:
+            raise NotFound(f"nothing is served at {request.path[:200]}")
         try:
-            check_head(raw_head, self._hall.limits.head_bytes)
-        except RelayError as error:
-            return self._refuse(error)
-        self._request = head
-        request = self._as_request(head)
-        face = self._face_for(request)
-        if face is None:
-            return self._refuse(NotFound(f"nothing is served at {request.path[:200]}"))
-        self._face = face
-        try:
-            route = face.route(request)
+            route = self._face.route(request)
         except RelayError:
-            return self._judge(face, request)  # admission refuses, counts and logs it
+            return self._judge(request)  # admission refuses, counts and logs it
         if route.websocket:
-            self._judge(face, request)
+            self._judge(request)
         else:
             self._body_limit = route.body_bytes
 
@@ -173,19 +166,16 @@ class FrontDoor(Protocol):
         matching = (face for face in faces if face.matches(request))
         return next(matching, faces[0] if len(faces) == 1 else None)
 
-    def _as_request(self, head: h11.Request) -> Request:
-        request = as_request(head, secure=hasattr(self.transport, "getPeerCertificate"))
-        return request._replace(peer=self._hall.believed_peer(self._address(), request))
-
     def _address(self) -> str:
         address: IAddress = self.transport.getPeer()  # type: ignore[union-attr]
         return str(getattr(address, "host", None) or getattr(address, "name", None) or "local")
 
     # -- judging ---------------------------------------------------------------------------------
 
-    def _judge(self, face: IRouterFace, request: Request) -> None:
+    def _judge(self, request: Request) -> None:
+        assert self._face is not None
         self._stop_timer()
-        work = Deferred.fromCoroutine(self._admit(face, request))
+        work = Deferred.fromCoroutine(self._admit(self._face, request))
         if not work.called:
             self._work = work
         work.addErrback(self._broken)
@@ -193,48 +183,41 @@ class FrontDoor(Protocol):
     async def _admit(self, face: IRouterFace, request: Request) -> None:
         try:
             admission = await self._hall.reception.admit(face, request)
-        except RelayError as error:
-            self._work = None
-            return self._send_refusal(face, error)
-        self._work = None
-        if self._closing or self.transport is None:
-            return
-        if admission.conversation is None:
+            if admission.conversation is not None:
+                self._work = None
+                return self._enter(admission, request)
             assert admission.grant is not None, "only conversations begin without a grant"
             response = await face.answer(
                 request, admission.route, admission.grant, self._hall.services
             )
-            return self._send(response)
-        self._enter(admission, request.peer)
+        except RelayError as error:
+            response = refusal(error, face)
+        self._work = None
+        self._send(response)
 
-    def _enter(self, admission: Admission, peer: str) -> None:
+    def _enter(self, admission: Admission, request: Request) -> None:
         transport = self.transport
-        assert transport is not None
+        if self._closing or transport is None:
+            return
         self._closing = True
         self._leave()
         self._count_handshake(False)
+        if self._read_over:
+            # it has left, and a link would never hear of it
+            transport.loseConnection()
+            return
         self._hall.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
         port = getattr(transport.getPeer(), "port", 0)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
-        self._hall.enter(admission, transport, peer, port, bytes(self._raw))
-
-    def _respond(self) -> None:
-        """A plain request is complete: answer it."""
-        head, face = self._request, self._face
-        assert head is not None
-        assert face is not None
-        request = self._as_request(head)._replace(body=b"".join(self._body))
-        self._judge(face, request)
+        key = request.header("sec-websocket-key") or ""
+        self._hall.enter(admission, transport, request.peer, port, key, self._reader.rest())
 
     def _broken(self, failure: Failure) -> None:
         self._work = None
         if failure.check(CancelledError):
             return
         self.log.failure("a request could not be handled", failure)
-        if not self._closing:
-            self._send(
-                Response(500, b"internal error\n", ((REASON_HEADER, "internal"),)), keep=False
-            )
+        self._send(BROKEN)
 
     # -- answering -------------------------------------------------------------------------------
 
@@ -248,53 +231,42 @@ class FrontDoor(Protocol):
             reason=error.reason.value,
             text=error.text,
         )
-        self._send_refusal(self._face, error)
+        self._send(refusal(error, self._face))
 
-    def _send_refusal(self, face: IRouterFace | None, error: RelayError) -> None:
-        if self._closing:
+    def _send(self, response: Response) -> None:
+        if self._closing or self.transport is None:
             return
-        headers = [(REASON_HEADER, error.reason.value)]
-        if isinstance(error, MethodNotAllowed) and error.allow:
-            headers.append(("Allow", error.allow))
-        if error.retry_after_s is not None:
-            headers.append(("Retry-After", str(error.retry_after_s)))
-        status = face.wire_code(error) if face is not None else plain_status(error)
-        self._send(Response(status, f"{error.text}\n".encode(), tuple(headers)), keep=False)
-
-    def _send(self, response: Response, keep: bool = True) -> None:
-        keep = keep and self._may_keep()
-        head_only = self._request is not None and self._request.method == b"HEAD"
-        self.transport.write(encode_response(response, keep, head_only))  # type: ignore[union-attr]
+        request = self._request
+        keep = (
+            response.keep
+            and request is not None
+            and request.http_version == "1.1"
+            and self._reader.is_whole()
+        )
+        head_only = request is not None and request.method == "HEAD"
+        self.transport.write(encode_response(response, keep, head_only))
         if keep:
             self._begin_again()
         else:
             self._close()
 
-    def _may_keep(self) -> bool:
-        return (
-            self._request is not None
-            and self._request.http_version == b"1.1"
-            and self._http.their_state is h11.DONE
-        )
-
     def _begin_again(self) -> None:
         """The next request of a kept connection."""
-        trailing, closed = self._http.trailing_data
-        self._http = h11.Connection(
-            h11.SERVER, max_incomplete_event_size=self._hall.limits.head_bytes
-        )
-        self._request, self._face, self._body, self._body_bytes = None, None, [], 0
-        self._raw = bytearray(trailing)
-        self._wait_for_head(KEEP_ALIVE_S)
-        if closed:
-            self._close()
-        elif trailing:
+        self._reader.begin_again()
+        self._request, self._face = None, None
+        if self._reader.has_begun():
             # in a turn of its own: a pipeline of requests must not nest
-            self._hall.reactor.callLater(0, self._feed_rest, trailing)
+            self._hall.reactor.callLater(0, self._read_rest)
+        elif self._read_over:
+            return self._close()
+        self._wait_for_head(KEEP_ALIVE_S)
+        self.transport.resumeProducing()  # type: ignore[union-attr]
 
-    def _feed_rest(self, trailing: bytes) -> None:
-        if not self._closing:
-            self._feed(trailing)
+    def _read_rest(self) -> None:
+        if not self._closing and self._work is None:
+            self._read()
+            if self._read_over and self._work is None:
+                self._close()
 
     def _close(self) -> None:
         """Close behind what was sent; what still arrives is dropped, so that no reset eats it."""
@@ -303,7 +275,7 @@ class FrontDoor(Protocol):
         self._closing = True
         self._stop_timer()
         self._count_handshake(False)
-        if isinstance(self.transport, ProtocolWrapper):
+        if self._read_over or isinstance(self.transport, ProtocolWrapper):
             self.transport.loseConnection()  # TLS says its own goodbye
             return
         self.transport.loseWriteConnection()  # type: ignore[attr-defined]
@@ -327,15 +299,8 @@ class FrontDoor(Protocol):
 
     def _head_late(self) -> None:
         self._timer = None
-        if self._raw:
-            self._send(
-                Response(
-                    HEAD_TIMEOUT_STATUS,
-                    b"the request took too long to arrive\n",
-                    ((REASON_HEADER, "protocol-error"),),
-                ),
-                keep=False,
-            )
+        if self._request is not None or self._reader.has_begun():
+            self._send(LATE)
         else:
             self._close()
 

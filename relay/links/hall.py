@@ -73,13 +73,20 @@ class Hall:
         self._empty: list[Deferred[None]] = []
 
     def enter(
-        self, admission: Admission, transport: ITransport, peer: str, port: int, received: bytes
+        self,
+        admission: Admission,
+        transport: ITransport,
+        peer: str,
+        port: int,
+        key: str,
+        received: bytes,
     ) -> None:
         """Turn an admitted handshake into a session.
 
         :param peer: the address that counts
         :param port: the other end's port, for the log
-        :param received: the request head as it came, and what followed it
+        :param key: the handshake's ``Sec-WebSocket-Key``
+        :param received: what followed the request head
         """
         conversation = admission.conversation
         assert conversation is not None
@@ -133,7 +140,7 @@ class Hall:
             transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
         link.makeConnection(transport)
         link.peer = f"{peer}:{port}"
-        link.dataReceived(received)
+        link.begin(key, received)
 
     def leave(self, visitor: str) -> None:
         """A visitor has shown a credential, or is gone."""

@@ -31,7 +31,7 @@ def as_request(head: h11.Request, secure: bool) -> Request:
     """
     target = head.target.decode("latin-1")
     path, _, query = target.partition("?")
-    if not path.startswith("/"):
+    if "://" in path and not path.startswith("/"):
         path = _path_of(path)
     return Request(
         method=head.method.decode("ascii"),

@@ -4,8 +4,19 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from relay.errors import LimitReached, NotFound, RelayError, TooLarge
-from relay.vocabulary import Response
+from relay.errors import LimitReached, MethodNotAllowed, NotFound, RelayError, TooLarge
+from relay.interfaces import IRouterFace
+from relay.vocabulary import Reason, Response
+
+REASON_HEADER = "X-Relay-Reason"
+HEAD_TIMEOUT_STATUS = 408
+LATE = Response(
+    HEAD_TIMEOUT_STATUS,
+    b"the request took too long to arrive\n",
+    ((REASON_HEADER, Reason.PROTOCOL_ERROR.value),),
+    keep=False,
+)
+BROKEN = Response(500, b"internal error\n", ((REASON_HEADER, Reason.INTERNAL.value),), keep=False)
 
 
 def encode_response(response: Response, keep: bool, head_only: bool) -> bytes:
@@ -21,6 +32,17 @@ def encode_response(response: Response, keep: bool, head_only: bool) -> bytes:
         lines.append("Connection: close")
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
     return head if head_only else head + response.body
+
+
+def refusal(error: RelayError, face: IRouterFace | None) -> Response:
+    """:returns: the answer to a request that is refused, by the dialect's codes where it has one"""
+    headers = [(REASON_HEADER, error.reason.value)]
+    if isinstance(error, MethodNotAllowed) and error.allow:
+        headers.append(("Allow", error.allow))
+    if error.retry_after_s is not None:
+        headers.append(("Retry-After", str(error.retry_after_s)))
+    status = plain_status(error) if face is None else face.wire_code(error)
+    return Response(status, f"{error.text}\n".encode(), tuple(headers), keep=False)
 
 
 def plain_status(error: RelayError) -> int:

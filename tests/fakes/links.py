@@ -53,6 +53,7 @@ class MemoryLink:
     def __init__(self, name: str = "peer", buffer_bytes: int = SEND_BUFFER_BYTES) -> None:
         self.peer = name
         self.heard = False
+        self.cut = False
         self.far: MemoryLink | None = None
         self.stuck = False
         self.cut = False

@@ -204,6 +204,10 @@ async def test_dies_in_mid_frame(
         leave(culprit)
         ending = await partner.ending(END_S)
         assert [frame for frame in ending.frames if frame.fin] == []
+        if router.is_ours and leave is RawPeer.drop:
+            # between messages a drop is the end of the stream, within one it is a loss
+            assert ending.close is not None
+            assert (ending.close.code, ending.close.reason) == (1011, "lost")
 
 
 @BOTH

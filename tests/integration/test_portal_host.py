@@ -153,6 +153,20 @@ async def test_host_ends_with_the_router(daemon: Daemon, end: Callable[[RawPeer]
     await target.gone()
 
 
+@OURS_ONLY
+@pytest.mark.parametrize("fin", [True, False], ids=["frame", "message"])
+@pytest_twisted.ensureDeferred
+async def test_a_cut_message_is_no_end(daemon: Daemon, fin: bool) -> None:
+    """A link that drops within a message resets the target's connection: something is missing."""
+    _, data, target = await daemon.session()
+    data.send(Op.BINARY, b"whole")
+    assert await target.exactly(5) == b"whole"
+    data.send(Op.BINARY, b"cut", fin=fin, length=10 if fin else None)
+    data.drop()
+    await target.gone()
+    assert target.was_reset()
+
+
 @KINDS
 @pytest_twisted.ensureDeferred
 async def test_host_ends_with_its_target(daemon: Daemon) -> None:

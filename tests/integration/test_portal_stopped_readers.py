@@ -8,10 +8,13 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
-from tests.integration.portal_peers import BOTH, END_S, OURS, Portal, Router, unharmed
+from tests.integration.portal_peers import BOTH, CONNECTED, END_S, OURS, Portal, Router, unharmed
 from tests.rawpeer import Frame, Late, Op, PeerError, RawPeer, noise, together
 
 MiB = 1024 * 1024
+PINGS = 100_000
+"""Of 120 bytes each: more than the kernel keeps of the answers."""
+
 STALLED_S = 0.5
 """A sender that could not go on for so long is being held back."""
 
@@ -81,6 +84,39 @@ async def test_the_sender_dies_while_the_reader_has_stopped(router: Router, side
         reader.resume()
         ending = await reader.ending()
         assert sent.startswith(ending.data)
+
+
+@OURS
+@pytest.mark.parametrize("kind", ["control", "pending", "client", "host"])
+@pytest_twisted.ensureDeferred
+async def test_pings_and_does_not_read(router: Router, kind: str) -> None:
+    """Whoever pings for ever and takes no Pong costs no memory; the last Ping is answered."""
+    async with unharmed(router):
+        portal = router.portal()
+        control = await portal.control()
+        peer = control if kind == "control" else await portal.call()
+        if kind in ("client", "host"):
+            call = await portal.incoming(control)
+            host = await portal.accept(call.nexus)
+            assert await peer.receive() == CONNECTED
+            peer = host if kind == "host" else peer
+        peer.shrink()
+        peer.pause()
+        sent = 0
+        while sent < PINGS:
+            for _ in range(1000):
+                peer.send(Op.PING, sent.to_bytes(4, "big") * 30)
+                sent += 1
+            await peer.writable()
+        # what the kernels keep between the two is all that waits
+        peer.resume()
+        pongs: list[int] = []
+        while not pongs or pongs[-1] != PINGS - 1:
+            frame = await peer.receive()
+            if frame.opcode == Op.PONG:
+                pongs.append(int.from_bytes(frame.payload[:4], "big"))
+        assert pongs == sorted(set(pongs))
+        assert len(pongs) < PINGS
 
 
 @OURS

@@ -13,7 +13,7 @@ from typing import Any
 
 from autobahn.websocket.protocol import WebSocketProtocol
 from autobahn.websocket.utf8validator import Utf8Validator
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
@@ -49,7 +49,7 @@ class _Unheard:
         """It has come."""
 
 
-@implementer(ILink)
+@implementer(ILink, IPushProducer)
 class WebSocketLink(WebSocketProtocol):
     """What both sides share; mixed into autobahn's server and client protocols.
 
@@ -67,6 +67,7 @@ class WebSocketLink(WebSocketProtocol):
     max_message_bytes: int = 0
     whole: bool = False
     heard: bool = False
+    cut: bool = False
     peer: str = ""
     gone: Callable[[Any], None] | None = None
     _receiver: ILinkReceiver | None = None
@@ -75,6 +76,8 @@ class WebSocketLink(WebSocketProtocol):
     _failed: bool = False
     _linger: Linger | None = None
     _paused: bool = False
+    _full: bool = False
+    _owed_pong: bytes | None = None
     # what autobahn makes for each link; see forget_handshake
     is_open: Any = _Unheard()
     is_closed: Any = _Unheard()
@@ -92,7 +95,7 @@ class WebSocketLink(WebSocketProtocol):
     def start(self, receiver: ILinkReceiver) -> None:
         """Deliver to ``receiver`` and let it feel the send buffer."""
         self._receiver = receiver
-        self.transport.registerProducer(receiver, True)
+        self.transport.registerProducer(self, True)
 
     def send_message(self, message: Message) -> None:
         """Send one message, or one part of it as a fragment."""
@@ -135,6 +138,26 @@ class WebSocketLink(WebSocketProtocol):
     def has_unsent(self) -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
         return has_unsent(self.transport)
+
+    # -- IPushProducer ---------------------------------------------------------------------------
+
+    def pauseProducing(self) -> None:
+        """The send buffer is full."""
+        self._full = True
+        if self._receiver is not None:
+            self._receiver.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """The send buffer is empty."""
+        self._full = False
+        owed, self._owed_pong = self._owed_pong, None
+        if owed is not None:
+            self._onPing(owed)
+        if self._receiver is not None and not self._full:
+            self._receiver.resumeProducing()
+
+    def stopProducing(self) -> None:
+        """The connection goes; ``connectionLost`` follows."""
 
     # -- autobahn's hooks ------------------------------------------------------------------------
 
@@ -185,7 +208,11 @@ class WebSocketLink(WebSocketProtocol):
             self._receiver.message_received(Message(payload, self._text, final))
 
     def _onPing(self, payload: bytes) -> None:
-        if self.state == WebSocketProtocol.STATE_OPEN:
+        if self._full:
+            # only the latest need be answered (RFC 6455, section 5.5.3): who pings and does not
+            # read must not fill our memory with answers
+            self._owed_pong = payload
+        elif self.state == WebSocketProtocol.STATE_OPEN:
             self.sendFrame(opcode=10, payload=payload)
 
     def _onPong(self, payload: bytes) -> None:
@@ -232,6 +259,7 @@ class WebSocketLink(WebSocketProtocol):
         if self._linger is not None:
             self._linger.stop()
             self._linger = None
+        self.cut = bool(self.inside_message or self.current_frame is not None or self.data)
         self._connectionLost(reason)  # type: ignore[arg-type]  # a Failure, whatever it says
         self._tell_lost(None, Reason.LOST, reason.getErrorMessage().rstrip("."))
         if self.gone is not None:
