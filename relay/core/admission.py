@@ -84,7 +84,7 @@ class Reception:
             await self._login_failed(face, request, error)
             raise
         except RelayError as error:
-            self._refused(face, request, error)
+            self.refused(face, request, error)
             raise
         return admission
 
@@ -121,13 +121,13 @@ class Reception:
 
     async def _login_failed(self, face: IRouterFace, request: Request, error: AuthError) -> None:
         self._metrics.failed_logins_total[face.name] += 1
-        self._refused(face, request, error)
+        self.refused(face, request, error)
         delay_s = self._failed_logins.failed(request.peer, self._unix_time())
         if delay_s:
             await self._sleep(delay_s)
             self._failed_logins.done_waiting()
 
-    def _refused(self, face: IRouterFace, request: Request, error: RelayError) -> None:
+    def refused(self, face: IRouterFace, request: Request, error: RelayError) -> None:
         self._metrics.refused(face.name, error.reason)
         self.log.info(
             "{kind} from {peer}: {dialect} {path}: {reason}: {text}",

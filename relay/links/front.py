@@ -228,11 +228,18 @@ class FrontDoor(Protocol):
         if self._closing or self.transport is None:
             return
         if admission.conversation is None:
+            return await self._answer(face, request, admission)
+        self._enter(admission, request.peer)
+
+    async def _answer(self, face: IRouterFace, request: Request, admission: Admission) -> None:
+        try:
             response = await face.answer(
                 request, admission.route, admission.grant, self._hall.services
             )
-            return self._send(response)
-        self._enter(admission, request.peer)
+        except RelayError as error:
+            self._hall.reception.refused(face, request, error)
+            return self._send_refusal(face, error)
+        self._send(response)
 
     def _enter(self, admission: Admission, peer: str) -> None:
         transport = self.transport
