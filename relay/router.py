@@ -10,8 +10,6 @@ from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.endpoints import serverFromString
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.logger import Logger
 from twisted.protocols.tls import TLSMemoryBIOFactory
@@ -27,10 +25,11 @@ from relay.core.liveness import Wheel
 from relay.core.session import Surroundings
 from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
-from relay.errors import ConfigurationError
+from relay.errors import CannotListen, ConfigurationError
 from relay.interfaces import IRouterFace, IServices
 from relay.links.front import FrontFactory
 from relay.links.hall import Hall
+from relay.links.listening import listen
 from relay.links.proxy_protocol import ProxyProtocolFactory
 from relay.metrics import Metrics
 from relay.proxies import TrustedProxies
@@ -115,11 +114,12 @@ class RouterService(Service):
         reactor: IReactor,
         reread: Callable[[], RouterSettings] | None = None,
     ) -> None:
-        self.settings = settings
+        self.settings = self._started_with = settings
         self.addresses: list[tuple[str, IAddress]] = []
         self._reactor = reactor
         self._reread = reread
         self._made: list[str] = []
+        self._warned: set[str] = set()
         limits = settings.limits
         self.metrics = Metrics()
         self.wheel = Wheel(reactor)
@@ -198,10 +198,13 @@ class RouterService(Service):
         """
         settings = self.settings if self._reread is None else self._reread()
         faces = self._make_faces(settings)
-        if self._tls is not None:
-            self._tls.reload()
+        if self._tls is not None and settings.tls is not None:
+            self._tls.reload(settings.tls.certificate, settings.tls.key)
         self.settings = settings
         self._adopt(settings, faces)
+        for key in changed_for_restart(self._started_with, settings):
+            self.log.warn("{key} has changed, which counts from the next start on", key=key)
+        self._warn()
 
     # -- wiring ----------------------------------------------------------------------------------
 
@@ -256,6 +259,8 @@ class RouterService(Service):
                 assert self._tls is not None
                 factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
                 factory.noisy = False
+            if settings.proxy_protocol:
+                factory = ProxyProtocolFactory(factory, self._proxies)
             address = await self._listen(listener.endpoint, factory)
             self._say_listening(listener, address)
         if settings.admin:
@@ -264,11 +269,10 @@ class RouterService(Service):
             address = await self._listen(settings.admin, front)
             self._admin_port = self._ports[-1]
             token = "" if is_loopback(address) else f", token in {admin.require_token()}"
-            self.log.info("admin at http://{address}{token}", address=shown(address), token=token)
+            self.log.info("admin at {url}{token}", url=as_url("http", address), token=token)
         for line in self._next_steps():
             self.log.info("{line}", line=line)
-        for line in self._warnings():
-            self.log.warn("{line}", line=line)
+        self._warn()
         self._watch_loop(self._reactor.seconds())
         self._is_ready = True
         ready, self._ready = self._ready, []
@@ -282,20 +286,16 @@ class RouterService(Service):
         self._lag_timer = self._reactor.callLater(LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S)
 
     async def _listen(self, endpoint: str, factory: Any) -> IAddress:  # any protocol's
-        if self.settings.proxy_protocol:
-            factory = ProxyProtocolFactory(factory, self._proxies)
-        port = await serverFromString(self._reactor, endpoint).listen(factory)
+        port = await listen(self._reactor, endpoint, factory)
         self._ports.append(port)
         address: IAddress = port.getHost()
         self.addresses.append((endpoint, address))
         return address
 
     def _say_listening(self, listener: Listener, address: IAddress) -> None:
-        scheme = "wss" if listener.tls else "ws"
         self.log.info(
-            "listening at {scheme}://{address} for {dialects}",
-            scheme=scheme,
-            address=shown(address),
+            "listening at {url} for {dialects}",
+            url=as_url("wss" if listener.tls else "ws", address),
             dialects=", ".join(listener.dialects) or "nothing",
         )
 
@@ -309,6 +309,12 @@ class RouterService(Service):
             "> me.token"
         ]
 
+    def _warn(self) -> None:
+        for line in self._warnings():
+            if line not in self._warned:
+                self._warned.add(line)
+                self.log.warn("{line}", line=line)
+
     def _warnings(self) -> list[str]:
         secret_warnings = [
             warning
@@ -320,13 +326,8 @@ class RouterService(Service):
 
     def _could_not_start(self, failure: Any) -> None:  # a Failure of any exception
         error = failure.value
-        if isinstance(error, CannotListenError):
-            where = f"{error.interface or '*'}:{error.port}"
-            self.log.critical(
-                "cannot listen at {where}: {why}; is another program using the port?",
-                where=where,
-                why=getattr(error.socketError, "strerror", None) or error.socketError,
-            )
+        if isinstance(error, CannotListen):
+            self.log.critical("{why}; {remedy}", why=error.text, remedy=error.remedy)
         elif isinstance(error, OSError | ValueError):
             self.log.critical("cannot start: {why}", why=str(error))
         else:
@@ -344,8 +345,8 @@ class RouterService(Service):
         timer = self._reactor.callLater(self.settings.drain_s, self.hurry)
         if self.broker.circuits:
             self.log.info(
-                "draining: {count} circuits, at most {seconds:g} s",
-                count=len(self.broker.circuits),
+                "draining: {count}, at most {seconds:g} s",
+                count=counted(len(self.broker.circuits), "circuit"),
                 seconds=self.settings.drain_s,
             )
         await self._stopping
@@ -360,15 +361,42 @@ class RouterService(Service):
             self._lag_timer.cancel()
 
 
+def changed_for_restart(before: RouterSettings, after: RouterSettings) -> list[str]:
+    """:returns: the keys that a reload does not take over, and whose values have changed."""
+    names = ("listen", "listen-tls", "admin", "state-dir", "proxy-protocol", "log-format",
+             "log-level")  # fmt: skip
+    changed = [
+        f"[router] {name}"
+        for name in names
+        if getattr(before, name.replace("-", "_")) != getattr(after, name.replace("-", "_"))
+    ]
+    old = {dialect.name: (dialect.listen, dialect.listen_tls) for dialect in before.dialects}
+    new = {dialect.name: (dialect.listen, dialect.listen_tls) for dialect in after.dialects}
+    if list(old) != list(new):
+        changed.append("[router] dialects")
+    changed += [
+        f"[dialect:{name}] listen"
+        for name, listening in new.items()
+        if name in old and old[name] != listening
+    ]
+    return changed
+
+
+def counted(count: int, noun: str) -> str:
+    """:returns: ``1 circuit`` or ``2 circuits``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def is_loopback(address: IAddress) -> bool:
     """:returns: whether only this machine reaches it."""
     host = str(getattr(address, "host", ""))
     return host.startswith("127.") or host == "::1" or not hasattr(address, "port")
 
 
-def shown(address: IAddress) -> str:
-    """:returns: ``HOST:PORT``, or a socket's path."""
+def as_url(scheme: str, address: IAddress) -> str:
+    """:returns: ``SCHEME://HOST:PORT``, or ``unix:PATH``."""
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is None:
-        return str(getattr(address, "name", address))
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        name = getattr(address, "name", address)
+        return f"unix:{os.fsdecode(name) if isinstance(name, bytes) else name}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

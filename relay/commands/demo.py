@@ -27,7 +27,7 @@ from relay.dialects import dialect_keys
 from relay.dialects.portal.tokens import portal_claims
 from relay.errors import RelayError
 from relay.logs import make_observer
-from relay.router import RouterService, check_nvx, shown
+from relay.router import RouterService, as_url, check_nvx
 from relay.settings import read_router, read_tunnels
 from relay.settings.model import RouterSettings, SecretSource
 from relay.tunnels import TunnelsService
@@ -199,9 +199,9 @@ class _Demo:
         endpoint = serverFromString(self._reactor, f"tcp:0:interface={LOOPBACK}")
         listening = await endpoint.listen(page.site())
         (_, at), (_, admin) = router.addresses
-        direct = f"http://{shown(listening.getHost())}/"
-        router_url = f"ws://{shown(at)}"
-        forward = f"forward = tcp:{shown(listening.getHost())}"
+        direct = as_url("http", listening.getHost()) + "/"
+        router_url = as_url("ws", at)
+        forward = f"forward = tcp:{LOOPBACK}:{listening.getHost().port}"
         for role, token in TOKENS[self._arguments.dialect](router.settings).items():
             _write(folder / f"{role.value}.token", token)
         host = self._start_tunnel(folder, Role.HOST, router_url, forward)
@@ -209,8 +209,8 @@ class _Demo:
         listen = f"listen = tcp:0:interface={LOOPBACK}"
         client = self._start_tunnel(folder, Role.CLIENT, router_url, listen)
         await self._soon(client.when_ready(), "the client listens")
-        tunnelled = f"http://{shown(client.addresses[0][1])}/"
-        page.urls = Urls(tunnelled, direct, router_url, f"http://{shown(admin)}")
+        tunnelled = as_url("http", client.addresses[0][1]) + "/"
+        page.urls = Urls(tunnelled, direct, router_url, as_url("http", admin))
         page.folder = folder
         self._report(page.urls, await self._fetch(page))
         return True

@@ -8,11 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import cast
 
 from twisted.internet.defer import Deferred, ensureDeferred, maybeDeferred
-from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.error import CannotListenError
+from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import (
+    IDelayedCall,
     IListeningPort,
-    IProtocolFactory,
     IReactorTime,
 )
 from twisted.internet.task import deferLater
@@ -25,7 +24,6 @@ from relay.core.session import Session, Surroundings
 from relay.core.stream import Circuit, join
 from relay.errors import (
     CannotConnect,
-    CannotListen,
     GoingAway,
     HostSilent,
     NoSuchOffer,
@@ -37,6 +35,7 @@ from relay.errors import (
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.links.dialer import Dialer
 from relay.links.keeper import Keeper
+from relay.links.listening import listen
 from relay.links.stdio import IReactor, StdioStream
 from relay.links.tcp import LocalFactory, LocalStream
 from relay.links.websocket import ClientLink
@@ -100,6 +99,7 @@ class Outward:
         self._errands: set[Deferred[None]] = set()
         self._ports: list[IListeningPort] = []
         self._repetition = Repetition()
+        self._silence = Repetition()
         self._stopping = False
         self._keeper: Keeper | None = None
         self._served: list[Deferred[None]] = []
@@ -235,18 +235,19 @@ class Outward:
     async def connect(self, endpoint: str) -> IStream:
         """Connect to a local service."""
         ready: list[LocalStream] = []
-        attempt = clientFromString(self._reactor, endpoint).connect(
-            LocalFactory(self._reactor, ready.append, lambda _: None)
-        )
-        timer = self._reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
+        timer: IDelayedCall | None = None
         try:
+            attempt = clientFromString(self._reactor, endpoint).connect(
+                LocalFactory(self._reactor, ready.append, lambda _: None)
+            )
+            timer = self._reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
             await attempt
         except Exception as error:
             raise TargetRefused(
                 f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
             ) from error
         finally:
-            if timer.active():
+            if timer is not None and timer.active():
                 timer.cancel()
         return ready[0]
 
@@ -263,22 +264,13 @@ class Outward:
             accepted(self.stdio)
             return "standard input"
         factory = LocalFactory(self._reactor, accepted, lambda _: None)
-        try:
-            port = await serverFromString(self._reactor, endpoint).listen(
-                cast(IProtocolFactory, factory)
-            )
-        except CannotListenError as error:
-            raise CannotListen(
-                f"cannot listen at {endpoint}: {_plain(error.socketError)}",
-                "is the port taken by another program?",
-            ) from error
+        port = await listen(self._reactor, endpoint, factory)
         self._ports.append(port)
         address = port.getHost()
         self.addresses.append((endpoint, address))
         self._count_listening()
-        if hasattr(address, "port"):
-            return f"{address.host}:{address.port}"
-        return endpoint
+        number = getattr(address, "port", None)
+        return endpoint if number is None else f"{getattr(address, 'host', '')}:{number}"
 
     def when_listening(self, doors: int) -> Deferred[None]:
         """:returns: fires when so many doors listen, or the tunnel is over."""
@@ -351,6 +343,7 @@ class Outward:
     def stood(self) -> None:
         """The tunnel's offer stands."""
         self._repetition.forget()
+        self._silence.forget()
         self._connected()
 
     def report(self, text: str) -> None:
@@ -434,10 +427,9 @@ class Outward:
         )
 
     def _report_silence(self) -> None:
-        self.report(
-            f"{self._dialer.address} accepts connections but has said nothing for 5 s; "
-            "is this the port of a relay router? waiting on"
-        )
+        text = f"{self._dialer.address} accepts connections but has said nothing for 5 s"
+        if self._silence.says(text):
+            self.report(f"{text}; is this the port of a relay router? waiting on")
 
 
 DRAIN_CHECK_S = 0.1
