@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.errors import CannotListen
 from relay.settings import Listener
 from relay.settings.model import RouterSettings
 
@@ -20,9 +21,8 @@ def say_listening(log: Logger, listener: Listener, address: IAddress) -> None:
     :param address: the real one
     """
     log.info(
-        "listening at {scheme}://{address} for {dialects}",
-        scheme="wss" if listener.tls else "ws",
-        address=shown(address),
+        "listening at {url} for {dialects}",
+        url=as_url("wss" if listener.tls else "ws", address),
         dialects=", ".join(listener.dialects) or "nothing",
     )
 
@@ -33,7 +33,7 @@ def say_admin(log: Logger, address: IAddress, token: str) -> None:
     :param token: where the token is kept that must be shown there, empty: none is asked for
     """
     text = f", token in {token}" if token else ""
-    log.info("admin at http://{address}{token}", address=shown(address), token=text)
+    log.info("admin at {url}{token}", url=as_url("http", address), token=text)
 
 
 def say_next_steps(log: Logger, made: Sequence[str], config_file: Path | None) -> None:
@@ -52,10 +52,13 @@ def say_next_steps(log: Logger, made: Sequence[str], config_file: Path | None) -
     )
 
 
-def say_warnings(log: Logger, settings: RouterSettings, of_tls: Iterable[str]) -> None:
+def say_warnings(
+    log: Logger, settings: RouterSettings, of_tls: Iterable[str], said: set[str]
+) -> None:
     """What the operator should look after.
 
     :param of_tls: warnings about certificates
+    :param said: what was said before, and need not be again
     """
     of_secrets = [
         warning
@@ -64,28 +67,26 @@ def say_warnings(log: Logger, settings: RouterSettings, of_tls: Iterable[str]) -
         for warning in getattr(source, "warnings", ())
     ]
     for line in (*of_secrets, *of_tls):
-        log.warn("{line}", line=line)
+        if line not in said:
+            said.add(line)
+            log.warn("{line}", line=line)
 
 
 def say_not_started(log: Logger, failure: Failure) -> None:
     """It cannot start."""
     error = failure.value
-    if isinstance(error, CannotListenError):
-        where = f"{error.interface or '*'}:{error.port}"
-        log.critical(
-            "cannot listen at {where}: {why}; is another program using the port?",
-            where=where,
-            why=getattr(error.socketError, "strerror", None) or error.socketError,
-        )
+    if isinstance(error, CannotListen):
+        log.critical("{why}; {remedy}", why=error.text, remedy=error.remedy)
     elif isinstance(error, OSError | ValueError):
         log.critical("cannot start: {why}", why=str(error))
     else:
         log.failure("cannot start", failure)
 
 
-def shown(address: IAddress) -> str:
-    """:returns: ``HOST:PORT``, or a socket's path."""
+def as_url(scheme: str, address: IAddress) -> str:
+    """:returns: ``SCHEME://HOST:PORT``, or ``unix:PATH``."""
     host, port = getattr(address, "host", None), getattr(address, "port", None)
     if host is None:
-        return str(getattr(address, "name", address))
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        name = getattr(address, "name", address)
+        return f"unix:{os.fsdecode(name) if isinstance(name, bytes) else name}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

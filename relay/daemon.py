@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -22,6 +23,7 @@ from relay.errors import ConfigurationError
 from relay.lifecycle import MainService
 from relay.logs import make_observer
 from relay.settings import CONFIG_KEY
+from relay.settings.faults import nearest, quoted
 from relay.settings.schema import Key
 from relay.systemd import notify, watchdog_s
 
@@ -31,7 +33,12 @@ class IReactor(IReactorCore, IReactorTime, IReactorFromThreads):
 
 
 class RelayOptions(usage.Options):
-    """Options made from the declared keys; what was said is in ``said``."""
+    """Options made from the declared keys; what was said is in ``said``.
+
+    :ivar names: of all options
+    """
+
+    names: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +50,19 @@ class RelayOptions(usage.Options):
         try:
             super().parseOptions(options)
         except usage.UsageError as error:
-            refuse_to_start([f"{error}; --help lists the options"])
+            refuse_to_start([f"{self._explain(str(error))}; --help lists the options"])
+
+    @override
+    def parseArgs(self, *words: str) -> None:
+        """:raises usage.UsageError: every setting is an option."""
+        if words:
+            raise usage.UsageError(f"{quoted(words[0])} is no option")
+
+    def _explain(self, text: str) -> str:
+        if match := re.fullmatch(r"option --(\S+) not recognized", text):
+            known = [f"--{name}" for name in self.names]
+            return f"unknown option --{match[1]}{nearest(f'--{match[1]}', known)}"
+        return text
 
     def say(self, key: Key, value: str) -> None:
         """Take an option's value."""
@@ -56,8 +75,10 @@ class RelayOptions(usage.Options):
 
 def make_options(keys: Iterable[Key], described: str) -> type[RelayOptions]:
     """:returns: an Options class with one option a key, ``--config`` among them."""
-    body: dict[str, object] = {"longdesc": described}
-    for key in (CONFIG_KEY, *keys):
+    keys = (CONFIG_KEY, *keys)
+    names = tuple(key.name for key in keys)
+    body: dict[str, object] = {"longdesc": described, "names": names}
+    for key in keys:
         body["opt_" + key.name.replace("-", "_")] = _option(key)
     return type("Options", (RelayOptions,), body)
 
@@ -127,8 +148,11 @@ class Daemon(MultiService):
     @override
     def startService(self) -> None:
         """Start; READY once everything listens."""
-        super().startService()
+        # Now, since SIGHUP would end us before the reactor runs; and once more when it does,
+        # since it installs handlers of its own first.
+        self._install_signals()
         self._reactor.callWhenRunning(self._install_signals)
+        super().startService()
         self._main.when_ready().addCallback(self._ready)
         self._main.when_over().addCallback(self._over)
 
@@ -143,11 +167,18 @@ class Daemon(MultiService):
         return stopped
 
     def _ready(self, _: None) -> None:
+        # whoever hears of it may send a signal at once
+        self._reactor.callWhenRunning(self._say_ready)
+
+    def _say_ready(self) -> None:
+        if self._stopping:
+            return
         self.log.info("ready", event="ready")
         notify("READY=1")
         seconds = watchdog_s()
         if seconds:
-            self._watchdog = LoopingCall(notify, "WATCHDOG=1")
+            # one that cannot be sent at once is not worth waiting for: the next will do
+            self._watchdog = LoopingCall(notify, "WATCHDOG=1", 0.0)
             self._watchdog.clock = self._reactor
             self._watchdog.start(seconds)
 

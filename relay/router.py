@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import serverFromString
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
@@ -35,6 +34,7 @@ from relay.interfaces import IRouterFace, IServices
 from relay.lifecycle import MainService
 from relay.links.front import FrontFactory
 from relay.links.hall import Hall
+from relay.links.listening import listen
 from relay.links.proxy_protocol import ProxyProtocolFactory
 from relay.metrics import Metrics
 from relay.nvx import check_nvx
@@ -96,11 +96,12 @@ class RouterService(MainService):
         reread: Callable[[], RouterSettings] | None = None,
     ) -> None:
         super().__init__()
-        self.settings = settings
+        self.settings = self._started_with = settings
         self.addresses: list[tuple[str, IAddress]] = []
         self._reactor = reactor
         self._reread = reread
         self._made: list[str] = []
+        self._warned: set[str] = set()
         limits = settings.limits
         self.metrics = Metrics()
         self.wheel = Wheel(reactor)
@@ -160,10 +161,13 @@ class RouterService(MainService):
         """
         settings = self.settings if self._reread is None else self._reread()
         faces = self._make_faces(settings)
-        if self._tls is not None:
-            self._tls.reload()
+        if self._tls is not None and settings.tls is not None:
+            self._tls.reload(settings.tls.certificate, settings.tls.key)
         self.settings = settings
         self._adopt(settings, faces)
+        for key in changed_for_restart(self._started_with, settings):
+            self.log.warn("{key} has changed, which counts from the next start on", key=key)
+        self._warn()
 
     # -- wiring ----------------------------------------------------------------------------------
 
@@ -227,8 +231,7 @@ class RouterService(MainService):
             self._admin_port = self._ports[-1]
             say_admin(self.log, address, "" if is_loopback(address) else admin.require_token())
         say_next_steps(self.log, self._made, settings.config_file)
-        now = self._reactor.seconds()
-        say_warnings(self.log, settings, self._tls.warnings(now) if self._tls else ())
+        self._warn()
         self._watch_loop(self._reactor.seconds())
         self._now_ready()
 
@@ -239,11 +242,15 @@ class RouterService(MainService):
         self._lag_timer = self._reactor.callLater(LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S)
 
     async def _listen(self, endpoint: str, factory: Any) -> IAddress:  # any protocol's
-        port = await serverFromString(self._reactor, endpoint).listen(factory)
+        port = await listen(self._reactor, endpoint, factory)
         self._ports.append(port)
         address: IAddress = port.getHost()
         self.addresses.append((endpoint, address))
         return address
+
+    def _warn(self) -> None:
+        of_tls = self._tls.warnings(self._reactor.seconds()) if self._tls else ()
+        say_warnings(self.log, self.settings, of_tls, self._warned)
 
     def _could_not_start(self, failure: Failure) -> None:
         say_not_started(self.log, failure)
@@ -260,8 +267,8 @@ class RouterService(MainService):
         timer = self._reactor.callLater(self.settings.drain_s, self.hurry)
         if self.broker.circuits:
             self.log.info(
-                "draining: {count} circuits, at most {seconds:g} s",
-                count=len(self.broker.circuits),
+                "draining: {count}, at most {seconds:g} s",
+                count=counted(len(self.broker.circuits), "circuit"),
                 seconds=self.settings.drain_s,
             )
         await self._stopping
@@ -274,6 +281,32 @@ class RouterService(MainService):
         self.wheel.stop()
         if self._lag_timer is not None and self._lag_timer.active():
             self._lag_timer.cancel()
+
+
+def changed_for_restart(before: RouterSettings, after: RouterSettings) -> list[str]:
+    """:returns: the keys that a reload does not take over, and whose values have changed."""
+    names = ("listen", "listen-tls", "admin", "state-dir", "proxy-protocol", "log-format",
+             "log-level")  # fmt: skip
+    changed = [
+        f"[router] {name}"
+        for name in names
+        if getattr(before, name.replace("-", "_")) != getattr(after, name.replace("-", "_"))
+    ]
+    old = {dialect.name: (dialect.listen, dialect.listen_tls) for dialect in before.dialects}
+    new = {dialect.name: (dialect.listen, dialect.listen_tls) for dialect in after.dialects}
+    if list(old) != list(new):
+        changed.append("[router] dialects")
+    changed += [
+        f"[dialect:{name}] listen"
+        for name, listening in new.items()
+        if name in old and old[name] != listening
+    ]
+    return changed
+
+
+def counted(count: int, noun: str) -> str:
+    """:returns: ``1 circuit`` or ``2 circuits``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def is_loopback(address: IAddress) -> bool:

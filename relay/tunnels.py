@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, succeed
@@ -35,9 +36,12 @@ def make_tunnels(role: Role, options: Any, reactor: Any = None) -> Daemon:  # Tw
     if reactor is None:
         from twisted.internet import reactor
 
+    def read() -> TunnelsSettings:
+        return read_tunnels(role, options.said, os.environ, here(), dialect_keys())
+
     try:
-        settings = read_tunnels(role, options.said, os.environ, here(), dialect_keys())
-        main = TunnelsService(settings, reactor)
+        settings = read()
+        main = TunnelsService(settings, reactor, read)
     except ConfigurationError as error:
         refuse_to_start(error.faults)
     # standard output belongs to payload where a tunnel listens there
@@ -51,12 +55,19 @@ def make_tunnels(role: Role, options: Any, reactor: Any = None) -> Daemon:  # Tw
 class TunnelsService(MainService):
     """All tunnels of one process.
 
+    :param reread: reads the settings anew, for a reload
     :ivar addresses: what listens: the endpoint as configured and the real address
     """
 
-    def __init__(self, settings: TunnelsSettings, reactor: IReactor) -> None:
+    def __init__(
+        self,
+        settings: TunnelsSettings,
+        reactor: IReactor,
+        reread: Callable[[], TunnelsSettings] | None = None,
+    ) -> None:
         super().__init__()
         self.settings = settings
+        self._reread = reread
         self._reactor = reactor
         self.metrics = Metrics()
         self._wheel = Wheel(reactor)
@@ -101,7 +112,17 @@ class TunnelsService(MainService):
 
     @override
     def reload(self) -> None:
-        """Tokens are read afresh at each connect; nothing else is kept."""
+        """Look for what the next start would refuse or do otherwise.
+
+        Tokens need no reload: they are read afresh at each connect.
+
+        :raises ConfigurationError: when something is invalid
+        """
+        if self._reread is None:
+            return
+        after = self._reread()
+        for name in changed_for_restart(self.settings, after):
+            self.log.warn("{name}: changed, which counts from the next start on", name=name)
 
     # -- inside ----------------------------------------------------------------------------------
 
@@ -185,6 +206,24 @@ class TunnelsService(MainService):
         for running in tuple(self._running.values()):
             running.cancel()
         self._wheel.stop()
+
+
+def changed_for_restart(before: TunnelsSettings, after: TunnelsSettings) -> list[str]:
+    """:returns: what a reload does not take over: the sections that have changed, come or gone."""
+    role = before.role.value
+    changed = []
+    if (before.log_format, before.log_level) != (after.log_format, after.log_level):
+        changed.append(f"[{role}]")
+    old, new = ({t.name: _comparable(t) for t in s.tunnels} for s in (before, after))
+    names = dict.fromkeys((*old, *new))
+    return changed + [f"[{role}:{name}]" for name in names if old.get(name) != new.get(name)]
+
+
+def _comparable(tunnel: TunnelSettings) -> object:
+    # where the token comes from, since sources are compared by identity
+    token = None if tunnel.token is None else tunnel.token.origin
+    values = {key: str(value) for key, value in tunnel.values.items()}
+    return replace(tunnel, token=None, values=values), token
 
 
 async def _await(running: Any) -> None:  # any awaitable

@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from twisted.web.client import Agent, ResponseFailed, readBody
 from twisted.web.http import OK
 
-from relay.announcements import shown
+from relay.announcements import as_url
 from relay.auth import mint
 from relay.commands.demo_page import STATUS_PATH, Page, Urls
 from relay.commands.output import add_json, hint, result
@@ -201,9 +201,9 @@ class _Demo:
         endpoint = serverFromString(self._reactor, f"tcp:0:interface={LOOPBACK}")
         listening = await endpoint.listen(page.site())
         (_, at), (_, admin) = router.addresses
-        direct = f"http://{shown(listening.getHost())}/"
-        router_url = f"ws://{shown(at)}"
-        forward = f"forward = tcp:{shown(listening.getHost())}"
+        direct = as_url("http", listening.getHost()) + "/"
+        router_url = as_url("ws", at)
+        forward = f"forward = tcp:{LOOPBACK}:{listening.getHost().port}"
         for role, token in TOKENS[self._arguments.dialect](router.settings).items():
             _write(folder / f"{role.value}.token", token)
         host = self._start_tunnel(folder, Role.HOST, router_url, forward)
@@ -211,8 +211,8 @@ class _Demo:
         listen = f"listen = tcp:0:interface={LOOPBACK}"
         client = self._start_tunnel(folder, Role.CLIENT, router_url, listen)
         await self._soon(client.when_ready(), "the client listens")
-        tunnelled = f"http://{shown(client.addresses[0][1])}/"
-        page.urls = Urls(tunnelled, direct, router_url, f"http://{shown(admin)}")
+        tunnelled = as_url("http", client.addresses[0][1]) + "/"
+        page.urls = Urls(tunnelled, direct, router_url, as_url("http", admin))
         page.folder = folder
         self._report(page.urls, await self._fetch(page))
         return True

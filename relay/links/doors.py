@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import cast
 
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorTime
+from twisted.internet.endpoints import clientFromString
+from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 
-from relay.errors import CannotConnect, CannotListen, TargetRefused
+from relay.errors import CannotConnect, TargetRefused
 from relay.interfaces import IStream
+from relay.links.listening import listen
 from relay.links.stdio import IReactor, StdioStream
 from relay.links.tcp import LocalFactory, LocalStream
 from relay.vocabulary import Reason
@@ -50,22 +50,13 @@ class Doors:
         if endpoint.partition(":")[0] == "stdio":
             return self._listen_stdio(accepted)
         factory = LocalFactory(self._reactor, accepted, lambda _: None)
-        try:
-            port = await serverFromString(self._reactor, endpoint).listen(
-                cast(IProtocolFactory, factory)
-            )
-        except CannotListenError as error:
-            raise CannotListen(
-                f"cannot listen at {endpoint}: {_plain(error.socketError)}",
-                "is the port taken by another program?",
-            ) from error
+        port = await listen(self._reactor, endpoint, factory)
         self._ports.append(port)
         address = port.getHost()
         self.addresses.append((endpoint, address))
         self._count()
-        if hasattr(address, "port"):
-            return f"{address.host}:{address.port}"
-        return endpoint
+        number = getattr(address, "port", None)
+        return endpoint if number is None else f"{getattr(address, 'host', '')}:{number}"
 
     def when_open(self, count: int) -> Deferred[None]:
         """:returns: fires when so many doors are open, or nobody needs them any more."""
@@ -111,18 +102,19 @@ async def connect_service(reactor: IReactorTime, endpoint: str) -> IStream:
     :raises TargetRefused: with the address and why
     """
     ready: list[LocalStream] = []
-    attempt = clientFromString(reactor, endpoint).connect(
-        LocalFactory(reactor, ready.append, lambda _: None)
-    )
-    timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
+    timer: IDelayedCall | None = None
     try:
+        attempt = clientFromString(reactor, endpoint).connect(
+            LocalFactory(reactor, ready.append, lambda _: None)
+        )
+        timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
         await attempt
     except Exception as error:
         raise TargetRefused(
             f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
         ) from error
     finally:
-        if timer.active():
+        if timer is not None and timer.active():
             timer.cancel()
     return ready[0]
 

@@ -183,15 +183,22 @@ class FrontDoor(Protocol):
     async def _admit(self, face: IRouterFace, request: Request) -> None:
         try:
             admission = await self._hall.reception.admit(face, request)
-            if admission.conversation is not None:
-                self._work = None
-                return self._enter(admission, request)
-            assert admission.grant is not None, "only conversations begin without a grant"
+        except RelayError as error:
+            return self._answered(refusal(error, face))
+        if admission.conversation is not None:
+            self._work = None
+            return self._enter(admission, request)
+        assert admission.grant is not None, "only conversations begin without a grant"
+        try:
             response = await face.answer(
                 request, admission.route, admission.grant, self._hall.services
             )
         except RelayError as error:
+            self._hall.reception.refused(face.name, request.peer, request.path, error)
             response = refusal(error, face)
+        self._answered(response)
+
+    def _answered(self, response: Response) -> None:
         self._work = None
         self._send(response)
 

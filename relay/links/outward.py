@@ -73,6 +73,7 @@ class Outward:
         self._links = OutgoingLinks(settings, around, self._asked)
         self._errands: set[Deferred[None]] = set()
         self._repetition = Repetition()
+        self._silence = Repetition()
         self._stopping = False
         self._keeper: Keeper | None = None
         self._served: list[Deferred[None]] = []
@@ -206,6 +207,7 @@ class Outward:
     def stood(self) -> None:
         """The tunnel's offer stands."""
         self._repetition.forget()
+        self._silence.forget()
         self._connected()
 
     def report(self, text: str) -> None:
@@ -267,7 +269,6 @@ class Outward:
         self.asked_at = self.now()
 
     def _report_silence(self) -> None:
-        self.report(
-            f"{self._dialer.address} accepts connections but has said nothing for 5 s; "
-            "is this the port of a relay router? waiting on"
-        )
+        text = f"{self._dialer.address} accepts connections but has said nothing for 5 s"
+        if self._silence.says(text):
+            self.report(f"{text}; is this the port of a relay router? waiting on")

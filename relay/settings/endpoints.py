@@ -7,6 +7,7 @@ Twisted's plugins alone, so an unknown kind that resembles none of ours passes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from relay.settings.faults import Wrong, nearest, quoted
@@ -14,6 +15,19 @@ from relay.settings.faults import Wrong, nearest, quoted
 SERVER_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "stdio", "haproxy", "relay", "ws")
 CLIENT_KINDS = ("tcp", "unix", "ssl", "tls", "stdio", "relay")
 LOOPBACK_INTERFACES = ("127.", "::1", "localhost")
+_SERVER_ARGUMENTS = {
+    "tcp": ("port", "interface", "backlog"),
+    "tcp6": ("port", "interface", "backlog"),
+    "unix": ("address", "mode", "backlog", "lockfile"),
+    "systemd": ("domain", "index", "name"),
+}
+_CLIENT_ARGUMENTS = {
+    "tcp": ("host", "port", "timeout", "bindAddress"),
+    "unix": ("path", "timeout", "lockfile"),
+}
+"""What Twisted takes, in its order; kinds that are not here are left to it."""
+_DOMAINS = ("INET6", "INET", "UNIX")
+_NUMBERS = ("backlog", "timeout", "index", "mode", "lockfile")
 _PORT_KINDS = ("tcp", "tcp6", "ssl", "tls")
 _TOKEN = re.compile(r"(?:[^\\:]|\\.)*", re.DOTALL)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
@@ -64,14 +78,20 @@ def split_endpoint(text: str) -> Endpoint:
 def check_server(text: str) -> str:
     """:returns: the endpoint string. :raises Wrong: when nothing could listen on it."""
     endpoint = _checked(text, SERVER_KINDS, "tcp:8080")
+    _check_arguments(text, endpoint, _SERVER_ARGUMENTS)
     if endpoint.kind in _PORT_KINDS:
         _check_port(text, endpoint.argument("port", 0), "tcp:8080:interface=127.0.0.1")
+    if endpoint.kind == "unix" and not endpoint.argument("address", 0):
+        raise Wrong(f"{quoted(text)} names no file; write it as unix:/run/relay/relay.sock")
+    if endpoint.kind == "systemd":
+        _check_systemd(text, endpoint)
     return text
 
 
 def check_client(text: str) -> str:
     """:returns: the endpoint string. :raises Wrong: when nothing could connect to it."""
     endpoint = _checked(text, CLIENT_KINDS, "tcp:127.0.0.1:22")
+    _check_arguments(text, endpoint, _CLIENT_ARGUMENTS)
     if endpoint.kind in _PORT_KINDS:
         example = f"{endpoint.kind}:127.0.0.1:22"
         host = endpoint.argument("host", 0)
@@ -79,6 +99,8 @@ def check_client(text: str) -> str:
             raise Wrong(f"{quoted(text)} names no host; write it as {example}")
         position = 0 if "host" in endpoint.named else 1
         _check_port(text, endpoint.argument("port", position), example)
+    if endpoint.kind == "unix" and not endpoint.argument("path", 0):
+        raise Wrong(f"{quoted(text)} names no file; write it as unix:/run/service.sock")
     return text
 
 
@@ -155,6 +177,31 @@ def _listening(name: str, host: str, port: str) -> str:
     if name == "localhost":
         return f"tcp:{port}:interface=127.0.0.1"
     return f"tcp:{port}:interface={host}" if re.fullmatch(r"[0-9.]+", name) else f"tcp:{port}"
+
+
+def _check_arguments(text: str, endpoint: Endpoint, known: Mapping[str, Sequence[str]]) -> None:
+    names = known.get(endpoint.kind)
+    if names is None:
+        return
+    for name, value in endpoint.named.items():
+        if name not in names:
+            raise Wrong(f"{quoted(text)}: unknown argument {quoted(name)}{nearest(name, names)}")
+        if name in _NUMBERS and not (value.isascii() and value.isdigit()):
+            raise Wrong(f"{quoted(text)}: {name} {quoted(value)} is not a number")
+    if len(endpoint.arguments) > len(names):
+        raise Wrong(f"{quoted(text)} has more parts than {endpoint.kind}:{':'.join(names)}")
+
+
+def _check_systemd(text: str, endpoint: Endpoint) -> None:
+    example = "systemd:domain=INET6:index=0"
+    domain = endpoint.argument("domain", 0)
+    if domain not in _DOMAINS:
+        raise Wrong(
+            f"{quoted(text)}: domain {quoted(domain)} is none of "
+            f"{', '.join(_DOMAINS)}{nearest(domain.upper(), _DOMAINS)}, as in {example}"
+        )
+    if bool(endpoint.argument("index", 1)) == bool(endpoint.argument("name", 2)):
+        raise Wrong(f"{quoted(text)} needs one of index and name; write it as {example}")
 
 
 def _check_port(text: str, port: str, example: str) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from relay.errors import ConfigurationError
 from relay.settings.endpoints import check_client, check_server
 from relay.settings.faults import Faults, Piece, Said, Wrong, listed, nearest, quoted
 from relay.settings.model import Door, KiB, MiB, SecretSource
@@ -85,12 +87,20 @@ class Kinds:
             return self._stdin
         if _TOKEN.fullmatch(piece.text):
             raise Wrong("is a token itself; write it into a file and name that")
-        path = self._path(piece)
-        if os.path.isdir(path):
-            raise Wrong(f"{path} is a directory; name the file in it")
-        if not os.path.exists(path):
-            raise Wrong(f"{path} does not exist; {self._secret_remedy}")
-        return SecretFile(path)
+        source = SecretFile(self._path(piece))
+        try:
+            mode = os.stat(source.path).st_mode
+            if stat.S_ISDIR(mode):
+                raise Wrong(f"{source.path} is a directory; name the file in it")
+            if stat.S_ISREG(mode):  # a pipe can be read only once
+                source.read()
+        except (FileNotFoundError, NotADirectoryError):
+            raise Wrong(f"{source.path} does not exist; {self._secret_remedy}") from None
+        except OSError as error:
+            raise Wrong(str(source.unreadable(error))) from None
+        except ConfigurationError as error:
+            raise Wrong(str(error)) from None
+        return source
 
 
 def shown(value: object, kind: Kind = Kind.TEXT) -> str:

@@ -72,7 +72,7 @@ class SecretFile(_Source):
                 mode = os.fstat(file.fileno()).st_mode
                 content = file.read(MAX_SECRET_BYTES + 1)
         except OSError as error:
-            raise self._unreadable(error) from None
+            raise self.unreadable(error) from None
         if len(content) > MAX_SECRET_BYTES:
             raise ConfigurationError([f"{self.path}: is longer than {MAX_SECRET_BYTES} bytes"])
         try:
@@ -87,7 +87,8 @@ class SecretFile(_Source):
             self._warn(f"{self.path}: others may read the secret; try: chmod 600 {self.path}")
         return self._checked(value)
 
-    def _unreadable(self, error: OSError) -> ConfigurationError:
+    def unreadable(self, error: OSError) -> ConfigurationError:
+        """:returns: what to tell the user of the system's error."""
         remedy = {
             FileNotFoundError: "put the secret there, or name another file",
             IsADirectoryError: "name the file in it",
@@ -125,12 +126,13 @@ class MadeSecretFile(SecretFile):
             ) from None
         return True
 
-    def _unreadable(self, error: OSError) -> ConfigurationError:
+    def unreadable(self, error: OSError) -> ConfigurationError:
+        """:returns: the same, and who will make a file that is missing."""
         if isinstance(error, FileNotFoundError):
             return ConfigurationError(
                 [f"{self.path}: does not exist yet; relay-router makes it when it starts"]
             )
-        return super()._unreadable(error)
+        return super().unreadable(error)
 
 
 class EnvironmentSecret(_Source):

@@ -185,11 +185,13 @@ class _Tunnels:
         values = self._sources.read(
             label, section, keys, take_options=take_options, synonyms=CREDENTIAL_KEYS
         )
-        if self._lacks(values, keys, section):
+        lacks = self._lacks(values, keys, section)
+        if lacks and section is None:
             return None
-        return Tunnel(self._role, self._sources, values, label, section).settings(
-            dialect, self._doors, own
-        )
+        # what is there is checked all the same, so that all faults are told at once
+        tunnel = Tunnel(self._role, self._sources, values, label, section)
+        settings = tunnel.settings(dialect, self._doors, own)
+        return None if lacks else settings
 
     def _check_options(self, dialect: str, keys: Sequence[Key]) -> None:
         known = {"config", *(key.name for key in (*keys, *log_keys()))}

@@ -32,18 +32,22 @@ class ServerTls:
     def __init__(self, certificate: Path, key: Path) -> None:
         self._certificate_file = certificate
         self._key_file = key
-        self._leaf, self._context = self._load()
+        self._leaf, self._context = _load(certificate, key)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """:returns: a connection with the certificate of the last successful load."""
         return SSL.Connection(self._context, None)
 
-    def reload(self) -> None:
+    def reload(self, certificate: Path | None = None, key: Path | None = None) -> None:
         """Read both files again; established connections keep what they have.
 
+        :param certificate: None: the same file as before; likewise the key
         :raises ConfigurationError: as above; the certificate served until now stays in use
         """
-        self._leaf, self._context = self._load()
+        certificate = certificate or self._certificate_file
+        key = key or self._key_file
+        self._leaf, self._context = _load(certificate, key)
+        self._certificate_file, self._key_file = certificate, key
 
     def expires(self) -> float:
         """:returns: the Unix time at which the certificate ends."""
@@ -66,39 +70,40 @@ class ServerTls:
             found.append(f"{file} names no host (subjectAltName): every client will refuse it")
         return found
 
-    def _load(self) -> tuple[x509.Certificate, SSL.Context]:
-        chain = read_certificates(self._certificate_file, "certificate")
-        key_pem = read_file(self._key_file, "key")
-        where = f"key {self._key_file}"
-        try:
-            key = load_pem_private_key(key_pem, None)
-        except TypeError:
-            raise ConfigurationError(
-                [f"{where}: has a passphrase; remove it with 'openssl pkey -in … -out …'"]
-            ) from None
-        except (ValueError, UnsupportedAlgorithm) as error:
-            raise ConfigurationError([f"{where}: holds no private key in PEM: {error}"]) from None
-        if chain[0].public_key() != key.public_key():
-            position = [one.public_key() == key.public_key() for one in chain]
-            hint = (
-                "put the server's own certificate first"
-                if any(position)
-                else "they belong to different certificates"
-            )
-            raise ConfigurationError(
-                [f"{where}: does not fit the first certificate of {self._certificate_file}: {hint}"]
-            )
-        try:
-            # Twisted's types lag behind: pyOpenSSL, which gets these, wants cryptography's objects
-            options = CertificateOptions(
-                privateKey=key,  # type: ignore[arg-type]
-                certificate=chain[0],  # type: ignore[arg-type]
-                extraCertChain=chain[1:],  # type: ignore[arg-type]
-                raiseMinimumTo=TLSVersion.TLSv1_2,
-            )
-            return chain[0], options.getContext()
-        except (SSL.Error, crypto.Error, TypeError, ValueError) as error:
-            # too short for OpenSSL's security level, or of a kind that TLS does not know
-            raise ConfigurationError(
-                [f"{where}: OpenSSL will not serve it: {openssl_reasons(error) or error}"]
-            ) from None
+
+def _load(certificate: Path, key_file: Path) -> tuple[x509.Certificate, SSL.Context]:
+    chain = read_certificates(certificate, "certificate")
+    key_pem = read_file(key_file, "key")
+    where = f"key {key_file}"
+    try:
+        key = load_pem_private_key(key_pem, None)
+    except TypeError:
+        raise ConfigurationError(
+            [f"{where}: has a passphrase; remove it with 'openssl pkey -in … -out …'"]
+        ) from None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ConfigurationError([f"{where}: holds no private key in PEM: {error}"]) from None
+    if chain[0].public_key() != key.public_key():
+        position = [one.public_key() == key.public_key() for one in chain]
+        hint = (
+            "put the server's own certificate first"
+            if any(position)
+            else "they belong to different certificates"
+        )
+        raise ConfigurationError(
+            [f"{where}: does not fit the first certificate of {certificate}: {hint}"]
+        )
+    try:
+        # Twisted's types lag behind: pyOpenSSL, which gets these, wants cryptography's objects
+        options = CertificateOptions(
+            privateKey=key,  # type: ignore[arg-type]
+            certificate=chain[0],  # type: ignore[arg-type]
+            extraCertChain=chain[1:],  # type: ignore[arg-type]
+            raiseMinimumTo=TLSVersion.TLSv1_2,
+        )
+        return chain[0], options.getContext()
+    except (SSL.Error, crypto.Error, TypeError, ValueError) as error:
+        # too short for OpenSSL's security level, or of a kind that TLS does not know
+        raise ConfigurationError(
+            [f"{where}: OpenSSL will not serve it: {openssl_reasons(error) or error}"]
+        ) from None

@@ -16,7 +16,7 @@ from relay.commands.status import DEFAULT_ADMIN, Answer, admin_url, describe, fi
 from relay.errors import RelayError
 from relay.settings.model import Door
 from tests.integration.portal_ours import RouterMaker, TunnelMaker
-from tests.rawpeer import RawServer
+from tests.rawpeer import RawServer, connect
 from tests.relay_command import relay, relay_beside
 
 pytest_plugins = ["tests.integration.portal_fixtures"]
@@ -213,3 +213,19 @@ def test_strange_names() -> None:
     assert "\x1b" not in shown
     assert shown.splitlines()[-1].split() == ["a\\x1b[2J\\nb", "-", "-", "-", "2", "h"]
     assert "3.0 MiB in buffers" in shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"{}", b'{"x": 1}', b'{"subject": 5}', b'{"subject": "a", "until": true}'],
+)
+@pytest_twisted.ensureDeferred
+async def test_revocation_of_nothing(start_router: RouterMaker, body: bytes) -> None:
+    """A revocation that cannot be understood is the caller's fault, and answered with 400."""
+    _, ours = await start_router.start(admin=ADMIN)
+    peer = await connect(int(admin_of(ours).rpartition(":")[2]))
+    head = f"POST /api/v1/revoke HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    peer.write(head.encode() + body)
+    answer = await peer.response()
+    assert (answer.status, answer.header("X-Relay-Reason")) == (400, "protocol-error")
+    peer.drop()

@@ -111,7 +111,9 @@ def test_secrets_are_read(tmp_path: Path) -> None:
     """An empty one is a fault, one that others may read a warning."""
     (tmp_path / "empty").touch()
     report = check(tmp_path, HOST_INI.replace("web.token", "empty"))
-    assert report.faults == [f"{tmp_path}/empty: is empty; write the secret into it"]
+    assert report.faults == [
+        f"x.ini:3: [host:web] token-file: {tmp_path}/empty: is empty; write the secret into it"
+    ]
     (tmp_path / "open").write_text("t" * 40)
     (tmp_path / "open").chmod(0o644)
     path = tmp_path / "open"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,11 @@ def test_secrets_become_sources(tmp_path: Path) -> None:
     assert "eyJ" not in str(caught.value)
     with pytest.raises(Wrong, match="is a directory"):
         parse(key, ".", base=tmp_path)
+    (tmp_path / "empty").touch()
+    with pytest.raises(Wrong, match="is empty"):
+        parse(key, "empty", base=tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    assert isinstance(parse(key, "pipe", base=tmp_path), SecretFile)
 
 
 def test_values_are_shown_as_an_ini_has_them() -> None:
@@ -198,6 +204,10 @@ def test_client_endpoints(text: str) -> None:
         ("tcp:myserver", "names no port"),
         ("tcp:myserver:http", "is not a number"),
         ("systemd", "is no endpoint"),
+        ("tcp:a:1:timout=3", 'unknown argument "timout"; did you mean "timeout"?'),
+        ("tcp:a:1:timeout=3s", 'timeout "3s" is not a number'),
+        ("tcp:a:1:2:3:4", "more parts than tcp:host:port:timeout:bindAddress"),
+        ("unix:", "names no file"),
     ],
 )
 def test_wrong_client_endpoints(text: str, hint: str) -> None:
@@ -219,6 +229,24 @@ def test_endpoints_never_fail_otherwise(text: str) -> None:
         reach(text)
         is_loopback(text)
         same_port(text, "tcp:80")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("tcp:0:interfce=127.0.0.1", 'unknown argument "interfce"; did you mean "interface"?'),
+        ("tcp:0:backlog=x", 'backlog "x" is not a number'),
+        ("unix:/x:mod=600", 'did you mean "mode"?'),
+        ("unix:mode=600", "names no file"),
+        ("systemd:domain=INETX:index=0", "is none of INET6, INET, UNIX"),
+        ("systemd:domain=INET", "needs one of index and name"),
+    ],
+)
+def test_wrong_server_arguments(text: str, hint: str) -> None:
+    """What Twisted would stumble over is found before anything starts."""
+    with pytest.raises(Wrong) as caught:
+        check_server(text)
+    assert hint in str(caught.value)
 
 
 def test_reach() -> None:

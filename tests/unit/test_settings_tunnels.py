@@ -283,3 +283,14 @@ def test_clients_may_listen_twice_for_one_service(tmp_path: Path) -> None:
     """Hosts may not forward one service to two places."""
     options: Options = {"listen": ["tcp:0", "unix:/x"], "router": "ws://h", "token-file": "-"}
     assert len(only(examine(tmp_path, None, options, Role.CLIENT)).doors) == 2
+
+
+def test_all_faults_of_a_section_at_once(tmp_path: Path) -> None:
+    """What is missing does not hide what is wrong."""
+    (tmp_path / "host.ini").write_text(
+        "[host:web]\nforward = tcp:127.0.0.1:80\nproxy = ftp://x\nca-file = gone.pem\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        examine_tunnels(Role.HOST, {"config": "host.ini"}, {}, tmp_path, PORTAL)
+    keys = [fault.split("] ")[1].partition(":")[0] for fault in caught.value.faults]
+    assert sorted(keys) == ["ca-file", "proxy", "router", "token-file"]
