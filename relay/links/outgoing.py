@@ -132,6 +132,9 @@ class _Switch:
         """The router says that our call was answered."""
         self._handle(event)
 
+    def ready(self, session: Session) -> None:
+        """The link takes more again; nothing of ours waits for that."""
+
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""
         self._links.session_over(session, reason, detail)
