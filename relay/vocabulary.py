@@ -333,7 +333,7 @@ Claims = dict[str, object]
 class Grant:
     """What a verified credential allows; checked at each call, not only at connect.
 
-    :ivar name: the one offer that may be made, joined or called; None: decided by the dialect
+    :ivar name: the one offer or topic that may be asked for; None: decided by the dialect
     :ivar expires: Unix seconds of the credential's end, None when it has none
     :ivar token_id: ``jti`` or another id by which one token can be revoked
     :ivar ends_links: whether live links end at ``expires``
@@ -342,7 +342,7 @@ class Grant:
     dialect: str
     role: Role
     subject: str
-    name: OfferName | None = None
+    name: OfferName | TopicName | None = None
     expires: float | None = None
     token_id: str | None = None
     scopes: frozenset[str] = frozenset()

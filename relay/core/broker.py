@@ -59,6 +59,7 @@ class Broker:
         self.registry = Registry(limits, wheel, ledger, metrics, random_bits, self._connect)
         self.draining = False
         self._wheel = wheel
+        self._ledger = ledger
         self._expiries: dict[Session, Entry] = {}
         self._drained: list[Callable[[], None]] = []
 
@@ -87,7 +88,7 @@ class Broker:
 
     def _check_open(self, event: Event | None, grant: Grant) -> None:
         """Is this allowed by the grant, by revocations, and while draining? :raises RelayError:"""
-        name = event.name if isinstance(event, Offer | Call | Join) else None
+        name = _name_of(event)
         self.denials.check(grant, self._wheel.now(), () if name is None else (name,))
         if self.draining:
             raise GoingAway("this router is going away", "connect again", retry_after_s=1)
@@ -205,12 +206,12 @@ class Broker:
         for session in tuple(self.sessions):
             session.end(Reason.GOING_AWAY)
 
-    def _names(self, session: Session) -> set[OfferName]:
-        """:returns: the offers that a session makes, or that it began to call or join."""
-        names = set(self.registry.offered_by(session))
-        intent = session.conversation.intent
-        if isinstance(intent, Offer | Call | Join):
-            names.add(intent.name)
+    def _names(self, session: Session) -> set[str]:
+        """:returns: the offers that a session makes, and what it began by asking for."""
+        names: set[str] = set(self.registry.offered_by(session))
+        name = _name_of(session.conversation.intent)
+        if name is not None:
+            names.add(name)
         return names
 
     # -- circuits and topics ---------------------------------------------------------------------
@@ -259,8 +260,17 @@ class Broker:
         stream = session.new_stream(event.stream)
         topic = self.topics.get(event.topic)
         if topic is None:
-            topic = self.topics[event.topic] = Topic(event.topic, self.metrics, self._topic_empty)
+            topic = self.topics[event.topic] = Topic(
+                event.topic, self._ledger, self.metrics, self._topic_empty
+            )
         topic.enter(stream, event)
 
     def _topic_empty(self, topic: Topic) -> None:
         self.topics.pop(topic.name, None)
+
+
+def _name_of(event: Event | None) -> str | None:
+    """:returns: the offer or topic that is asked for."""
+    if isinstance(event, Enter):
+        return event.topic
+    return event.name if isinstance(event, Offer | Call | Join) else None

@@ -1,6 +1,7 @@
 """Fan-out: many streams, each hearing the writers.
 
 A reader that cannot keep up loses messages, counted; it never slows a writer or another reader.
+What waits for it is on the ledger: when memory gets short, one that takes nothing is cut off.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Callable
 
 from zope.interface import implementer
 
+from relay.core.ledger import Ledger
 from relay.interfaces import ICircuit, IStream
 from relay.metrics import Metrics
 from relay.vocabulary import Carries, Close, Data, Enter, Reason, TopicName
@@ -28,6 +30,7 @@ class Member:
     """
 
     __slots__ = (
+        "_drained",
         "_parts",
         "_parts_bytes",
         "_queue",
@@ -56,6 +59,7 @@ class Member:
         self.lost = 0
         self._queue: deque[Data] = deque()
         self._queue_bytes = 0
+        self._drained = 0
         self._waiting = False
         self._parts = bytearray()
         self._parts_bytes = 0
@@ -72,13 +76,14 @@ class Member:
             return
         self._parts_bytes += len(data.payload)
         if self._parts_bytes > MESSAGE_BYTES:
-            self._parts.clear()
+            self._drop_parts()
         elif self._parts or not data.final:
             self._parts += data.payload
+            self.topic.ledger.add(self, len(data.payload))
         if data.final:
             whole, self._parts_bytes = self._parts_bytes <= MESSAGE_BYTES, 0
             payload = bytes(self._parts) if self._parts else data.payload
-            self._parts.clear()
+            self._drop_parts()
             if whole:
                 self.topic.publish(self, Data(payload, text=data.text))
             else:
@@ -99,13 +104,28 @@ class Member:
             return False
         self._queue.append(data)
         self._queue_bytes += size
+        self.topic.ledger.add(self, size)
         return True
 
     def forget(self) -> None:
         """Drop what waits."""
+        amount, self._queue_bytes = self._queue_bytes, 0
         self._queue.clear()
-        self._queue_bytes = 0
-        self._parts.clear()
+        self.topic.ledger.remove(self, amount)
+        self._drop_parts()
+
+    def held_bytes(self) -> int:
+        """:returns: bytes that wait here, of messages to it and of one from it."""
+        return self._queue_bytes + len(self._parts)
+
+    def drained_bytes(self) -> int:
+        """:returns: how much of what had to wait has left."""
+        return self._drained
+
+    def overrun(self) -> None:
+        """Cut it off for standing still."""
+        self.topic.leave(self)
+        self.stream.reset(Reason.OVERRUN, None)
 
     def finish(self) -> None:
         """The member's stream writes no more; it may still read."""
@@ -124,7 +144,10 @@ class Member:
         self._waiting = False
         while self._queue and not self._waiting:
             data = self._queue.popleft()
-            self._queue_bytes -= len(data.payload)
+            size = len(data.payload)
+            self._queue_bytes -= size
+            self._drained += size
+            self.topic.ledger.remove(self, size)
             self.stream.send(data)
 
     def is_paused(self) -> bool:
@@ -143,6 +166,12 @@ class Member:
         """As a circuit: the stream is over."""
         self.topic.leave(self)
 
+    def _drop_parts(self) -> None:
+        if self._parts:
+            amount = len(self._parts)
+            self._parts.clear()
+            self.topic.ledger.remove(self, amount)
+
 
 class Topic:
     """Everybody who entered under one name.
@@ -153,12 +182,14 @@ class Topic:
     def __init__(
         self,
         name: TopicName,
+        ledger: Ledger,
         metrics: Metrics,
         emptied: Callable[[Topic], None],
         buffer_messages: int = BUFFER_MESSAGES,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self.name = name
+        self.ledger = ledger
         self._metrics = metrics
         self._emptied = emptied
         self.buffer_messages = buffer_messages

@@ -126,7 +126,10 @@ class StdioStream(Stream):
         """:returns: True when nobody reads our output any more; None: unknown."""
         poll = select.poll()
         poll.register(self._output.fileno(), 0)
-        return True if poll.poll(0) else None
+        if not poll.poll(0):
+            return None
+        self.output_left()
+        return True
 
     # -- the end ---------------------------------------------------------------------------------
 

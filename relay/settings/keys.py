@@ -69,7 +69,7 @@ _ROUTER_KEYS = (
 _LIMITS_HELP = {
     "head_bytes": "longest request head",
     "head_s": "longest wait for a request head",
-    "handshake_s": "longest wait for a handshake to be over",
+    "handshake_s": "longest wait for a credential that comes after the handshake",
     "handshakes": "handshakes in progress; further ones wait",
     "message_bytes": "longest message; without it what the dialect's original takes",
     "frame_bytes": "longest frame sent on a link that several streams share",

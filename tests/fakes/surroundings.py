@@ -23,6 +23,7 @@ from relay.vocabulary import (
     OfferName,
     Reason,
     Role,
+    TopicName,
 )
 from tests.fakes.talks import DEFAULT_WINDOW_BYTES
 
@@ -96,7 +97,7 @@ class FakeSwitch:
 def grant(
     role: Role = Role.HOST,
     subject: str = "somebody",
-    name: OfferName | None = None,
+    name: OfferName | TopicName | None = None,
     token_id: str | None = None,
     dialect: str = "talk",
 ) -> Grant:

@@ -127,7 +127,9 @@ class Desk:
             lambda bits: next(self.bits),
         )
 
-    def party(self, talk: Talk, subject: str = "somebody", name: OfferName | None = None) -> Party:
+    def party(
+        self, talk: Talk, subject: str = "somebody", name: OfferName | TopicName | None = None
+    ) -> Party:
         """A link with that conversation, begun."""
         return Party(self, talk, grant(talk.role, subject, name))
 
@@ -793,6 +795,19 @@ def test_members_of_a_topic_hear_each_other(desk: Desk) -> None:
     for member in (one, other, elsewhere):
         member.link.lose()
     assert desk.is_clean()
+
+
+def test_a_grant_is_good_for_its_own_topic_only(desk: Desk) -> None:
+    """Like offers and calls; and a topic can be revoked, whoever is in it."""
+    room, other = TopicName("talk:room"), TopicName("talk:other")
+    stranger = desk.party(MemberTalk(Enter(other)), name=room)
+    assert stranger.reason is Reason.WRONG_NAME
+    member = desk.party(MemberTalk(Enter(room)), name=room)
+    elsewhere = desk.party(MemberTalk(Enter(other)))
+    assert desk.broker.revoke(offer=room) == 1
+    assert member.reason is Reason.REVOKED
+    assert elsewhere.reason is None
+    assert refusal(desk, Enter(room)) is Revoked
 
 
 # -- revocation ------------------------------------------------------------------------------------

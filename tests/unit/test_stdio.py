@@ -175,13 +175,18 @@ def test_reader_leaves_with_bytes_waiting(pipes: Pipes) -> None:
 
 
 def test_both_ends_leave(pipes: Pipes) -> None:
-    """An input that ends when nobody reads the output any more ends the circuit in order."""
+    """An input that ends when nobody reads the output any more ends the circuit in order.
+
+    Whichever is noticed first, a reader that left is a fault.
+    """
     pipes.join()
     pipes.leave("output")
     pipes.leave("input")
     pipes.watch.turn()
     assert pipes.far.told == [Reason.FINISHED]
-    assert pipes.stream.fault is None
+    assert isinstance(pipes.stream.fault, BrokenPipeError)
+    pipes.watch.turn()
+    assert pipes.gone == [Reason.PEER_CLOSED]
 
 
 @pytest.mark.parametrize("ended", [False, True])

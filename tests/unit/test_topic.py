@@ -17,10 +17,20 @@ NAME = TopicName("talk:room")
 class Hall:
     """A topic with small buffers, and its members."""
 
-    def __init__(self, buffer_messages: int = 4, buffer_bytes: int = 1000) -> None:
+    def __init__(
+        self, buffer_messages: int = 4, buffer_bytes: int = 1000, buffered_bytes: int = 1 << 28
+    ) -> None:
+        self.world = World(buffered_bytes)
         self.metrics = Metrics()
         self.emptied: list[Topic] = []
-        self.topic = Topic(NAME, self.metrics, self.emptied.append, buffer_messages, buffer_bytes)
+        self.topic = Topic(
+            NAME,
+            self.world.ledger,
+            self.metrics,
+            self.emptied.append,
+            buffer_messages,
+            buffer_bytes,
+        )
         self.seats: dict[FakeStream, Member] = {}
 
     def enter(self, reads: bool = True, writes: bool = True) -> FakeStream:
@@ -193,6 +203,50 @@ def test_who_has_left_is_forgotten() -> None:
     other.hang_up()
     assert hall.emptied == [hall.topic]
     assert hall.topic.readers == hall.topic.members == set()
+
+
+def test_what_waits_is_on_the_account() -> None:
+    """For each slow reader, and of a message that is not whole yet; what was taken is not."""
+    hall = Hall()
+    writer, slow, fast = hall.enter(), hall.enter(), hall.enter()
+    busy(slow)
+    writer.speak(bytes(100))
+    writer.speak(bytes(10), final=False)
+    assert hall.world.ledger.total == 110
+    writer.speak(bytes(20))
+    assert hall.world.ledger.total == 130
+    slow.refuses = True
+    free(slow)
+    assert hall.world.ledger.total == 30
+    slow.hang_up()
+    assert hall.world.ledger.total == 0
+    writer.speak(bytes(10), final=False)
+    writer.hang_up()
+    assert hall.world.ledger.total == 0
+    assert len(fast.payload()) == 130
+
+
+def test_a_reader_that_stands_still_is_cut_off_when_memory_is_short() -> None:
+    """Even if it writes meanwhile; one that still takes something stays, and so do writers."""
+    hall = Hall(100, 1 << 20, buffered_bytes=4000)
+    writer, stuck, slow = hall.enter(), hall.enter(), hall.enter()
+    busy(stuck)
+    busy(slow)
+    for _ in range(14):
+        writer.speak(bytes(500))
+        stuck.speak(b"x", final=False)
+        stuck.speak(b"y")
+        slow.refuses = True
+        free(slow)
+        busy(slow)
+        hall.world.passes(1)
+        if stuck.reset_reason() is not None:
+            break
+    assert stuck.reset_reason() == "overrun"
+    assert slow.reset_reason() is None
+    assert writer.reset_reason() is None
+    assert hall.seats[stuck] not in hall.topic.members
+    assert hall.world.ledger.total == hall.seats[slow].held_bytes()
 
 
 # -- over links ------------------------------------------------------------------------------------
