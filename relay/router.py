@@ -220,7 +220,7 @@ class RouterService(MainService):
                 factory.noisy = False
             if settings.proxy_protocol:
                 factory = ProxyProtocolFactory(
-                    factory, self._proxies, self._reactor, settings.limits.head_s
+                    factory, self._proxies, self._reactor, lambda: self._hall.limits.head_s
                 )
             address = await self._listen(listener.endpoint, factory)
             say_listening(self.log, listener, address)

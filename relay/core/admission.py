@@ -183,6 +183,10 @@ class Reception:
         """A host answered a call."""
         self.broker.accepted(session, event)
 
+    def ready(self, session: Session) -> None:
+        """The link takes more again."""
+        self.broker.ready(session)
+
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""
         self._forget(session)

@@ -130,6 +130,10 @@ class Broker:
         if stream is not None:
             self.registry.accepted(stream)
 
+    def ready(self, session: Session) -> None:
+        """The link takes more again: it can be told of the calls that came meanwhile."""
+        self.registry.ready(session)
+
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""
         self.sessions.discard(session)

@@ -148,6 +148,13 @@ class Registry:
                 standing.withdraw(session)
                 self._tidy(name, standing)
 
+    def ready(self, session: Session) -> None:
+        """A host reads again: tell it of the calls that came meanwhile."""
+        for name in tuple(self._offered.get(session, ())):
+            standing = self._standings.get(name)
+            if standing is not None and standing.session is session:
+                self._announce_waiting(name, standing)
+
     def _tidy(self, name: OfferName, standing: Standing) -> None:
         if standing.is_empty():
             self._standings.pop(name, None)
@@ -257,6 +264,7 @@ class Registry:
                 and standing.session is not None
                 and standing.session.reason is None
                 and standing.offer is not None
+                and self._takes_calls(standing.session, standing.offer)
                 and len(standing.announced) < self.limits.pending_calls
                 and not self.closed
             ):
@@ -265,6 +273,7 @@ class Registry:
                     self._hand_to_next(standing, pending)
                     continue
                 pending.announced = True
+                pending.announced_at = self._wheel.now()
                 standing.announced[pending.call.key] = pending
                 if standing.offer.answer is Answer.STREAM:
                     self._open_on(standing.session, pending)
@@ -273,6 +282,23 @@ class Registry:
         finally:
             standing.announcing = False
         self._tidy(name, standing)
+
+    def _takes_calls(self, session: Session, offer: Offer) -> bool:
+        """:returns: whether a host is to be told of calls: one that does not read is not, else
+        calls that come and go would pile up in front of it
+        """
+        return offer.answer is Answer.QUEUE or not session.full
+
+    def _is_to_blame(self, pending: PendingCall) -> bool:
+        """:returns: whether the host had its time for a call, or does not even read of it.
+
+        One that was told of it just now, because the calls before it were given up, had not.
+        """
+        if pending.announced:
+            waited_s = self._wheel.now() - pending.announced_at
+            return waited_s >= self.limits.pending_s / 2
+        standing = self._standings[pending.call.name]
+        return standing.session is not None and standing.session.full
 
     def _hand_to_next(self, standing: Standing, pending: PendingCall) -> None:
         """Join a call with the link that has waited longest."""
@@ -303,7 +329,7 @@ class Registry:
         session.perform(pending.call._replace(stream=opening.stream))
 
     def _timed_out(self, pending: PendingCall) -> None:
-        reason = Reason.HOST_SILENT if pending.announced else Reason.LIMIT
+        reason = Reason.HOST_SILENT if self._is_to_blame(pending) else Reason.LIMIT
         self.give_up(pending, reason)
         self._metrics.refused(pending.call.name.partition(":")[0], reason)
         pending.session.end_stream(

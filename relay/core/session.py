@@ -49,11 +49,11 @@ class Session:
 
     :param ping_s: silence after which the peer is asked for a sign of life; 0 = never
     :param dead_s: silence after which it is dead, where the conversation has a dead timer
+    :ivar full: whether the peer has yet to take much of what was sent to it
     """
 
     __slots__ = (
         "_close",
-        "_full",
         "_liveness",
         "_pausers",
         "_streams",
@@ -64,6 +64,7 @@ class Session:
         "_watchers",
         "around",
         "conversation",
+        "full",
         "grant",
         "label",
         "link",
@@ -92,7 +93,7 @@ class Session:
         self._switch = switch
         self.around = around
         self._close: Close | None = None
-        self._full = False
+        self.full = False
         self._streams: dict[int, LinkStream] = {}
         self._pausers: set[LinkStream] | None = None
         self._watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
@@ -144,21 +145,22 @@ class Session:
 
     def pauseProducing(self) -> None:
         """The link's send buffer is full: nobody may send, streams still to come included."""
-        if self._full:
+        if self.full:
             return
-        self._full = True
+        self.full = True
         for stream in tuple(self._streams.values()):
             stream.hold(Hold.LINK)
 
     def resumeProducing(self) -> None:
         """The link's send buffer is empty: each may send in turn, until it is full again."""
-        self._full = False
-        if streams := tuple(self._streams.values()):
-            self._turn = (self._turn + 1) % len(streams)
-            for stream in streams[self._turn :] + streams[: self._turn]:
-                stream.release(Hold.LINK)
-                if self._full:
-                    break
+        self.full = False
+        self._switch.ready(self)
+        streams = tuple(self._streams.values())
+        self._turn = (self._turn + 1) % max(1, len(streams))
+        for stream in streams[self._turn :] + streams[: self._turn]:
+            if self.full:
+                break
+            stream.release(Hold.LINK)
 
     def stopProducing(self) -> None:
         """The link will take nothing more; ``link_lost`` follows."""
@@ -190,9 +192,8 @@ class Session:
 
     def pause_for(self, stream: LinkStream) -> None:
         """A stream can take nothing more: read nothing more from the link."""
-        if self._pausers is None:
-            self._pausers = set()
         if not self._pausers:
+            self._pausers = set()
             self.link.pause_reading()
         self._pausers.add(stream)
 
@@ -223,7 +224,7 @@ class Session:
             stream.peer_reset(self.reason, self._close)
             return stream
         self._streams[stream_id] = stream
-        if self._full:
+        if self.full:
             stream.hold(Hold.LINK)
         return stream
 
@@ -308,9 +309,7 @@ class Session:
         if self.reason is not None:
             waiting.callback((self.reason, self._close))
         else:
-            if self._watchers is None:
-                self._watchers = []
-            self._watchers.append(waiting)
+            self._watchers = [*(self._watchers or ()), waiting]
         return waiting
 
     # -- inside ----------------------------------------------------------------------------------

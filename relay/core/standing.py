@@ -14,11 +14,22 @@ class PendingCall:
 
     :ivar callee: the host's stream that was opened for it, while it has not accepted
     :ivar announced: whether a host was told of it
+    :ivar announced_at: when, in the clock's seconds
     :ivar finished: whether its caller has said all it wants to say
     :ivar over: whether it was answered or given up
     """
 
-    __slots__ = ("announced", "call", "callee", "finished", "over", "session", "stream", "timer")
+    __slots__ = (
+        "announced",
+        "announced_at",
+        "call",
+        "callee",
+        "finished",
+        "over",
+        "session",
+        "stream",
+        "timer",
+    )
 
     def __init__(self, call: Call, session: Session, stream: LinkStream) -> None:
         self.call = call
@@ -26,6 +37,7 @@ class PendingCall:
         self.stream = stream
         self.callee: IStream | None = None
         self.announced = False
+        self.announced_at = 0.0
         self.finished = False
         self.over = False
         self.timer: Entry | None = None

@@ -46,5 +46,8 @@ class ISwitch(Protocol):
     def accepted(self, session: Session, event: Accept) -> None:
         """The peer answered the call on a stream."""
 
+    def ready(self, session: Session) -> None:
+        """The link takes more again, after it had been full."""
+
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""

@@ -132,15 +132,24 @@ class _Switch:
         """The router says that our call was answered."""
         self._handle(event)
 
+    def ready(self, session: Session) -> None:
+        """The link takes more again; nothing of ours waits for that."""
+
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """The session is over."""
         self._links.session_over(session, reason, detail)
 
 
 class CallAttempt:
-    """A call of ours, until it is accepted or not."""
+    """A call of ours, until it is accepted or not.
 
-    def __init__(self) -> None:
+    :param timeout_s: for all of it, the handshake included
+    """
+
+    def __init__(self, reactor: IReactorTime, timeout_s: float) -> None:
+        self._reactor = reactor
+        self._timeout_s = timeout_s
+        self._started = reactor.seconds()
         self._accepted: Deferred[None] = Deferred()
 
     def handle(self, event: Event) -> None:
@@ -148,14 +157,15 @@ class CallAttempt:
         if isinstance(event, Accept) and not self._accepted.called:
             self._accepted.callback(None)
 
-    async def succeeds(self, session: Session, reactor: IReactorTime, timeout_s: float) -> None:
+    async def succeeds(self, session: Session) -> None:
         """Wait until it is accepted; a session on which it is not is closed.
 
-        :raises HostSilent: when nothing was said of it within ``timeout_s``
+        :raises HostSilent: when nothing was said of it in time
         :raises Refused: when the router ended the session
         """
         session.when_closed().addCallback(self._closed)
-        timer = reactor.callLater(timeout_s, self._late, timeout_s)
+        left_s = self._timeout_s - (self._reactor.seconds() - self._started)
+        timer = self._reactor.callLater(max(0.0, left_s), self._late)
         try:
             await self._accepted
         except RelayError:
@@ -174,8 +184,10 @@ class CallAttempt:
                 Refused(close.code or 0 if close else 0, f"the router ended the call{told}", reason)
             )
 
-    def _late(self, timeout_s: float) -> None:
+    def _late(self) -> None:
         if not self._accepted.called:
             self._accepted.errback(
-                HostSilent(f"the host did not answer within {timeout_s:g} s", "look at its log")
+                HostSilent(
+                    f"the host did not answer within {self._timeout_s:g} s", "look at its log"
+                )
             )

@@ -132,9 +132,9 @@ class Outward:
         timeout_s: float,
     ) -> ITunnelSession:
         """Open a WebSocket and wait until the call that it makes is accepted."""
-        attempt = CallAttempt()
+        attempt = CallAttempt(self._reactor, timeout_s)
         session = cast(Session, await self.websocket(path, headers, conversation, attempt.handle))
-        await attempt.succeeds(session, self._reactor, timeout_s)
+        await attempt.succeeds(session)
         return session
 
     # -- local services --------------------------------------------------------------------------

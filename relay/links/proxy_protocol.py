@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -39,8 +40,9 @@ class ProxyProtocol(ProtocolWrapper):
         self.transport = transport
         self.connected = 1
         self.factory.registerProtocol(self)
-        if self.factory.header_s:
-            self._timer = self.factory.clock.callLater(self.factory.header_s, self._late)
+        header_s = self.factory.header_s()
+        if header_s:
+            self._timer = self.factory.clock.callLater(header_s, self._late, header_s)
 
     @override
     def dataReceived(self, data: bytes) -> None:
@@ -83,9 +85,9 @@ class ProxyProtocol(ProtocolWrapper):
         peer: IAddress = self._source or self.transport.getPeer()
         return peer
 
-    def _late(self) -> None:
+    def _late(self, header_s: float) -> None:
         self._timer = None
-        self._refuse(f"no PROXY header came within {self.factory.header_s:g} s")
+        self._refuse(f"no PROXY header came within {header_s:g} s")
 
     def _refuse(self, why: str) -> None:
         self._stop_timer()
@@ -109,7 +111,7 @@ class ProxyProtocolFactory(WrappingFactory):
 
     :param factory: of the protocol behind the header
     :param proxies: who may send one; everybody else is turned away
-    :param header_s: how long the header may take, 0 = for ever
+    :param header_s: how long the header may take, 0 = for ever; asked anew for each connection
     """
 
     log = Logger()
@@ -117,7 +119,11 @@ class ProxyProtocolFactory(WrappingFactory):
     protocol = ProxyProtocol
 
     def __init__(
-        self, factory: Factory, proxies: TrustedProxies, clock: IReactorTime, header_s: float
+        self,
+        factory: Factory,
+        proxies: TrustedProxies,
+        clock: IReactorTime,
+        header_s: Callable[[], float],
     ) -> None:
         super().__init__(factory)
         self.clock = clock

@@ -86,6 +86,9 @@ class FakeSwitch:
         """Record."""
         self.accepts.append(event.stream)
 
+    def ready(self, session: Session) -> None:
+        """The link takes more again."""
+
     def lost(self, session: Session, reason: Reason, close: Close | None, detail: str) -> None:
         """Record."""
         self.losses.append((reason, close, detail))

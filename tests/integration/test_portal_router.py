@@ -124,6 +124,18 @@ async def test_a_silent_host(start_router: RouterMaker) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_a_call_that_waited_in_vain_for_its_turn(start_router: RouterMaker) -> None:
+    """What the host was not told of in time ends with ``limit``: the host is not to blame."""
+    router, _ = await start_router.start(limits(pending_calls=1, pending_s=0.5))
+    portal = router.portal()
+    control = await portal.control()
+    first, _ = await pending(portal, control)
+    second = await portal.call()
+    assert await together(told(first), told(second)) == [(1011, "host-silent"), (1013, "limit")]
+    assert await router.status(CLIENT, portal.client_token) == 101
+
+
+@pytest_twisted.ensureDeferred
 async def test_an_accepted_call_has_no_deadline(start_router: RouterMaker) -> None:
     """Once it is accepted, a call may last longer than pending-s."""
     router, _ = await start_router.start(limits(pending_s=SHORT_S))

@@ -140,8 +140,8 @@ def test_a_silent_host_is_waited_for_within_bounds() -> None:
     assert announced.reason is waiting.reason is None
     assert len(host.keys()) == 1
     desk.world.passes(2 * LATE_S)
-    assert {announced.reason, waiting.reason} <= {Reason.HOST_SILENT, Reason.LIMIT}
     assert announced.reason is Reason.HOST_SILENT
+    assert waiting.reason is Reason.LIMIT
     assert desk.metrics.refused_total["talk", Reason.HOST_SILENT] >= 1
     assert desk.broker.pending_calls() == 0
     assert desk.accepter(host.keys()[0]).reason is Reason.NO_SUCH_OFFER
@@ -156,6 +156,44 @@ def test_a_call_that_nobody_heard_of_ends_with_limit() -> None:
     host.link.lose()
     desk.world.passes(10 + LATE_S)
     assert waiting.reason is Reason.LIMIT
+
+
+def test_the_last_in_a_queue_does_not_blame_the_host() -> None:
+    """A call of which the host was told only because those before it were given up."""
+    desk = Desk(Limits(pending_calls=1, pending_s=10))
+    host, first = desk.host(), desk.caller()
+    desk.world.passes(1)
+    second = desk.caller()
+    desk.world.passes(9 + LATE_S)
+    assert first.reason is Reason.HOST_SILENT
+    assert len(host.keys()) == 2
+    desk.world.passes(1)
+    assert second.reason is Reason.LIMIT
+
+
+def test_a_host_that_does_not_read_is_not_told_of_calls() -> None:
+    """Calls that come and go leave nothing behind in front of it; those that stay are told."""
+    desk = Desk()
+    host = desk.host()
+    host.session.pauseProducing()
+    for _ in range(100):
+        desk.caller().link.lose()
+    stays = desk.caller()
+    assert host.keys() == []
+    host.session.resumeProducing()
+    (key,) = host.keys()
+    desk.accepter(key)
+    assert stays.accepted()
+
+
+def test_a_host_that_never_reads_is_silent() -> None:
+    """Its callers are told so, although it was never told of them."""
+    desk = Desk(Limits(pending_s=10))
+    host = desk.host()
+    host.session.pauseProducing()
+    caller = desk.caller()
+    desk.world.passes(10 + LATE_S)
+    assert caller.reason is Reason.HOST_SILENT
 
 
 def test_a_pending_time_of_zero_is_none() -> None:

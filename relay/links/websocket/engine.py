@@ -33,6 +33,12 @@ PART_BYTES = 256 * 1024
 """A longer message is handed on in parts."""
 
 
+PONG_BACKLOG_BYTES = 256 * 1024
+"""A burst of pings is answered ping by ping, up to so many bytes that wait for their reader."""
+
+PONG_HEAD_BYTES = 2
+
+
 class _Silence:
     """autobahn's logger, unheard: sessions and daemons log what matters, in our words."""
 
@@ -78,6 +84,7 @@ class WebSocketLink(WebSocketProtocol):
     _paused: bool = False
     _full: bool = False
     _owed_pong: bytes | None = None
+    _unread_pong_bytes: int = 0
     # what autobahn makes for each link; see forget_handshake
     is_open: Any = _Unheard()
     is_closed: Any = _Unheard()
@@ -150,6 +157,7 @@ class WebSocketLink(WebSocketProtocol):
     def resumeProducing(self) -> None:
         """The send buffer is empty."""
         self._full = False
+        self._unread_pong_bytes = 0
         owed, self._owed_pong = self._owed_pong, None
         if owed is not None:
             self._onPing(owed)
@@ -209,8 +217,10 @@ class WebSocketLink(WebSocketProtocol):
 
     def _onPing(self, payload: bytes) -> None:
         if self._full:
-            # only the latest need be answered (RFC 6455, section 5.5.3): who pings and does not
-            # read must not fill our memory with answers
+            self._unread_pong_bytes += len(payload) + PONG_HEAD_BYTES
+        if self._unread_pong_bytes > PONG_BACKLOG_BYTES:
+            # who pings and does not read must not fill our memory with answers, of which only the
+            # latest is owed (RFC 6455, section 5.5.3)
             self._owed_pong = payload
         elif self.state == WebSocketProtocol.STATE_OPEN:
             self.sendFrame(opcode=10, payload=payload)
