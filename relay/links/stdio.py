@@ -22,7 +22,7 @@ from zope.interface import implementer
 
 from relay.core.stream import Stream
 from relay.links.descriptors import IChannel, open_channel
-from relay.vocabulary import Carries, Close, Data, Reason
+from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 STDIO_CARRIES = Carries(half_close=True)
 READ_BYTES = 256 * 1024
@@ -234,7 +234,9 @@ class StdioStream(Stream):
     def _check_drained(self) -> None:
         if self._queue or self._closed or self.fault is not None:
             return
-        if self._finishing or self._reason is not None:
+        # An end that is none of the stream's own is seen only when we exit, so that our reason has
+        # been said before ssh, say, gives up.
+        if self._finishing or self._reason in CLEAN_REASONS:
             self._finishing = False
             self._reactor.removeReader(self._output)
             self._output.channel.finish()

@@ -142,6 +142,20 @@ def test_output_ends_before_input(pipes: Pipes) -> None:
     assert pipes.far.told == [b"more"]
 
 
+def test_a_cut_is_not_an_end(pipes: Pipes) -> None:
+    """What was sent comes out, but no end: that is for whoever knows why it was cut to show."""
+    pipes.join()
+    pipes.stream.send(Data(b"half"))
+    pipes.stream.reset(Reason.LOST, None)
+    pipes.watch.turn()
+    assert pipes.gone == [Reason.LOST]
+    assert pipes.take() == b"half"
+    with pytest.raises(BlockingIOError):
+        pipes.take()
+    pipes.leave("stdout")
+    assert pipes.take() == b""
+
+
 def test_full_output(pipes: Pipes) -> None:
     """A reader that takes nothing pauses the sender; what was sent before the end comes whole."""
     pipes.join()
