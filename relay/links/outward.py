@@ -100,6 +100,7 @@ class Outward:
         self._ports: list[IListeningPort] = []
         self._repetition = Repetition()
         self._silence = Repetition()
+        self._stood_once = False
         self._stopping = False
         self._keeper: Keeper | None = None
         self._served: list[Deferred[None]] = []
@@ -344,6 +345,7 @@ class Outward:
         """The tunnel's offer stands."""
         self._repetition.forget()
         self._silence.forget()
+        self._stood_once = True
         self._connected()
 
     def report(self, text: str) -> None:
@@ -429,7 +431,8 @@ class Outward:
     def _report_silence(self) -> None:
         text = f"{self._dialer.address} accepts connections but has said nothing for 5 s"
         if self._silence.says(text):
-            self.report(f"{text}; is this the port of a relay router? waiting on")
+            question = "" if self._stood_once else " (is this the port of a relay router?)"
+            self.report(f"{text}{question}; waiting on")
 
 
 DRAIN_CHECK_S = 0.1
