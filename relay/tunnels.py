@@ -150,7 +150,7 @@ class TunnelsService(Service):
     # -- inside ----------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._started:
+        if self._started or not self.running:  # standard input ends with us, too
             return
         self._started = True
         settings = self.settings

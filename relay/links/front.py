@@ -20,12 +20,21 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from relay.core.admission import Admission
-from relay.errors import BadRequest, LimitReached, MethodNotAllowed, NotFound, RelayError, TooLarge
+from relay.errors import (
+    BadRequest,
+    LimitReached,
+    MethodNotAllowed,
+    NotFound,
+    RelayError,
+    TlsFailed,
+    TooLarge,
+)
 from relay.interfaces import IRouterFace
 from relay.links.hall import Hall
 from relay.links.linger import Linger
 from relay.links.responses import encode_response, plain_status
 from relay.links.sockets import tune
+from relay.tls import explain_visitor_failure
 from relay.vocabulary import Request, Response
 
 REASON_HEADER = "X-Relay-Reason"
@@ -107,6 +116,8 @@ class FrontDoor(Protocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The peer gave up, or we closed."""
+        if not self._raw and (why := explain_visitor_failure(reason)):
+            self._count_refusal(TlsFailed(why))
         self._closing = True
         self._leave()
         self._stop_timer()
@@ -274,6 +285,10 @@ class FrontDoor(Protocol):
 
     def _refuse(self, error: RelayError) -> None:
         """Refuse what never got as far as a dialect."""
+        self._count_refusal(error)
+        self._send_refusal(self._face, error)
+
+    def _count_refusal(self, error: RelayError) -> None:
         self._hall.metrics.refused("http", error.reason)
         self.log.info(
             "refused {peer}: {reason}: {text}",
@@ -282,7 +297,6 @@ class FrontDoor(Protocol):
             reason=error.reason.value,
             text=error.text,
         )
-        self._send_refusal(self._face, error)
 
     def _send_refusal(self, face: IRouterFace | None, error: RelayError) -> None:
         if self._closing:

@@ -84,6 +84,22 @@ def test_first_failure(folder: Path) -> None:
     assert "gave up on " in lines[-2]
 
 
+def test_token_on_standard_input(folder: Path) -> None:
+    """The first line is the token; an input that ends without one is none."""
+    words = [*host(folder, NOBODY), "--token-file", "-"]
+    with daemon(*words, "--reconnect", "no", folder=folder) as started:
+        assert started.process.stdin is not None
+        started.process.stdin.write((folder / "host.token").read_text() + "\n")
+        started.process.stdin.flush()
+        assert "nothing listens at 127.0.0.1:1" in started.says("gave up on ")
+        assert started.ends() == 1
+    with daemon(*words, folder=folder) as started:
+        assert started.process.stdin is not None
+        started.process.stdin.close()
+        assert "token-missing" in started.says("gave up on ")
+        assert started.ends() == 1
+
+
 # -- signals -------------------------------------------------------------------------------------
 
 
@@ -140,6 +156,22 @@ def test_reload_of_another_certificate(folder: Path) -> None:
 def certificate(port: int) -> str:
     """:returns: what is shown to those who connect"""
     return ssl.get_server_certificate(("127.0.0.1", port))
+
+
+def test_failed_handshakes(folder: Path) -> None:
+    """A router says why a visitor of its TLS port did not get in."""
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_pem.write_to_path(folder / "relay.key")
+    issued.cert_chain_pems[0].write_to_path(folder / "relay.crt")
+    ini = ROUTER_INI.replace("listen =", "listen-tls =")
+    ini += "[tls]\ncertificate = relay.crt\nkey = relay.key\n"
+    with daemon("relay-router", "--config", write(folder / "relay.ini", ini)) as router:
+        port = listening(router).rpartition(":")[2]
+        router.says("ready")
+        run(*host(folder, f"ws://127.0.0.1:{port}"), "--reconnect", "no")
+        assert "use wss:// or https://" in router.says("tls-failed: plain HTTP arrived")
+        run(*host(folder, f"wss://localhost:{port}"), "--reconnect", "no")
+        assert "does not trust our certificate" in router.says("tls-failed: ")
 
 
 def test_reload_of_a_host(folder: Path) -> None:
