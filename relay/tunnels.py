@@ -165,6 +165,8 @@ class TunnelsService(Service):
         dialects = find_dialects(tunnel.dialect for tunnel in settings.tunnels)
         for tunnel in settings.tunnels:
             self._say(tunnel)
+            for warning in () if tunnel.token is None else tunnel.token.warnings:
+                self.log.warn("{name}: {warning}", name=tunnel.name, warning=warning)
             outward = self._make_outward(tunnel)
             self._outwards[tunnel.name] = outward
             running = Deferred.fromCoroutine(_await(dialects[tunnel.dialect].run(tunnel, outward)))

@@ -240,6 +240,32 @@ def test_socket_activation(folder: Path) -> None:
     assert "systemd passed no such socket" in lines[-1]
 
 
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_token_that_others_may_read(folder: Path) -> None:
+    """It is warned about, and works."""
+    (folder / "host.token").chmod(0o644)
+    with daemon(*host(folder, NOBODY)) as started:
+        assert "others may read the secret; try: chmod 600" in started.says(" warn ")
+        started.says("ready")
+
+
+def test_wrong_certificates(folder: Path) -> None:
+    """A router and relay check name file and section of a key that does not fit, and why."""
+    for name in ("one", "two"):
+        issued = trustme.CA().issue_cert("localhost")
+        issued.private_key_pem.write_to_path(folder / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
+    ini = ROUTER_INI.replace("listen =", "listen-tls =")
+    config = write(folder / "r.ini", ini + "[tls]\ncertificate = one.crt\nkey = two.key\n")
+    status, (line,) = run("relay-router", "--config", config)
+    assert status == 1
+    assert line.startswith(f"{config}: [tls] key {folder}/two.key: does not fit the first certif")
+    checked = relay("check", config)
+    assert (checked.returncode, checked.stderr.decode().rstrip()) == (1, line)
+
+
 # -- listeners -----------------------------------------------------------------------------------
 
 
