@@ -191,6 +191,12 @@ class CannotConnect(RelayError):
     """Whether trying again soon may help."""
 
 
+class ProxyRefuses(CannotConnect):
+    """The proxy on the way out does not let us, or is none."""
+
+    passing = False
+
+
 class CannotListen(RelayError):
     """A local door cannot be opened."""
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -125,7 +126,8 @@ class RouterService(MainService):
         self._faces: dict[str, IRouterFace] = {}
         self._tls: ServerTls | None = None
         if settings.tls is not None:
-            self._tls = ServerTls(settings.tls.certificate, settings.tls.key)
+            with faults_of_tls(settings):
+                self._tls = ServerTls(settings.tls.certificate, settings.tls.key)
         self._configure(settings)
         self._ports: list[IListeningPort] = []
         self._admin_port: IListeningPort | None = None
@@ -162,7 +164,8 @@ class RouterService(MainService):
         settings = self.settings if self._reread is None else self._reread()
         faces = self._make_faces(settings)
         if self._tls is not None and settings.tls is not None:
-            self._tls.reload(settings.tls.certificate, settings.tls.key)
+            with faults_of_tls(settings):
+                self._tls.reload(settings.tls.certificate, settings.tls.key)
         self.settings = settings
         self._adopt(settings, faces)
         for key in changed_for_restart(self._started_with, settings):
@@ -281,6 +284,19 @@ class RouterService(MainService):
         self.wheel.stop()
         if self._lag_timer is not None and self._lag_timer.active():
             self._lag_timer.cancel()
+
+
+@contextmanager
+def faults_of_tls(settings: RouterSettings) -> Iterator[None]:
+    """Name file and section in what is wrong with the certificate.
+
+    :raises ConfigurationError: from within
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        where = f"{settings.config_file or 'relay-router'}: [tls]"
+        raise ConfigurationError([f"{where} {fault}" for fault in error.faults]) from error
 
 
 def changed_for_restart(before: RouterSettings, after: RouterSettings) -> list[str]:

@@ -127,7 +127,7 @@ class TunnelsService(MainService):
     # -- inside ----------------------------------------------------------------------------------
 
     def _start(self) -> None:
-        if self._started:
+        if self._started or not self.running:  # standard input ends with us, too
             return
         self._started = True
         settings = self.settings
@@ -136,6 +136,8 @@ class TunnelsService(MainService):
         dialects = find_dialects(tunnel.dialect for tunnel in settings.tunnels)
         for tunnel in settings.tunnels:
             self._say(tunnel)
+            for warning in () if tunnel.token is None else tunnel.token.warnings:
+                self.log.warn("{name}: {warning}", name=tunnel.name, warning=warning)
             outward = self._make_outward(tunnel)
             self._outwards[tunnel.name] = outward
             running = Deferred.fromCoroutine(_await(dialects[tunnel.dialect].run(tunnel, outward)))

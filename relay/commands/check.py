@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import ssl
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -160,21 +160,18 @@ def _read_secrets(report: Report, values: Iterable[object]) -> None:
 
 
 def _check_tls(report: Report, files: TlsFiles) -> None:
+    from relay.tls import ServerTls  # OpenSSL is needed here alone
+
     try:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # An empty password keeps OpenSSL from asking at the terminal for that of an encrypted key.
-        context.load_cert_chain(files.certificate, files.key, password="")
-        if files.key.stat().st_mode & FOR_OTHERS:
-            report.warnings.append(
-                f"{files.key}: others may read the TLS key; try: chmod 600 {files.key}"
-            )
-    except ssl.SSLError as error:
-        why = (error.reason or str(error)).lower().replace("_", " ")
-        report.faults.append(
-            f"{files.certificate} and {files.key} are no certificate and its key: {why}"
+        tls = ServerTls(files.certificate, files.key)
+    except ConfigurationError as error:
+        report.faults += [f"{report.file}: [tls] {fault}" for fault in error.faults]
+        return
+    report.warnings += tls.warnings(time.time())
+    if files.key.stat().st_mode & FOR_OTHERS:
+        report.warnings.append(
+            f"{files.key}: others may read the TLS key; try: chmod 600 {files.key}"
         )
-    except OSError as error:
-        report.faults.append(f"{files.certificate} or {files.key}: {error.strerror}")
 
 
 def _as_text(report: Report, origin: bool) -> Iterator[str]:

@@ -97,7 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "token",
         nargs="?",
         metavar="TOKEN|-",
-        help="- reads standard input; without it: environment " + " or ".join(TOKEN_ENVIRONMENT),
+        help="a token, or a file that holds one; - reads standard input; without it: environment "
+        + " or ".join(TOKEN_ENVIRONMENT),
     )
     _add_secret(show)
 
@@ -270,6 +271,10 @@ def _time_in_words(claim: str, value: int | float, now: float) -> str:
 def _token(word: str | None, environ: Mapping[str, str]) -> str:
     if word == "-":
         word = sys.stdin.buffer.readline(2 * TOKEN_BYTES).decode("ascii", "replace")
+        if not word.strip():
+            raise RelayError("no token came on standard input")
+    elif word is not None and os.path.isfile(word):
+        word = SecretFile(Path(word)).read().reveal()
     elif word is None:
         word = next((environ[name] for name in TOKEN_ENVIRONMENT if environ.get(name)), None)
         if word is None:

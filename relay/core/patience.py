@@ -74,20 +74,26 @@ class Patience:
         return max(jittered, min(at_least or 0.0, MAX_RETRY_AFTER_S))
 
 
+REMEMBERED_TEXTS = 16
+
+
 class Repetition:
-    """Thins out a message that repeats: it is said the first, second, fourth, eighth ... time."""
+    """Thins out messages that repeat: each is said the first, second, fourth, eighth ... time.
+
+    Of more than :data:`REMEMBERED_TEXTS` the one that was not heard for longest is forgotten.
+    """
 
     def __init__(self) -> None:
-        self._text = ""
-        self._count = 0
+        self._counts: dict[str, int] = {}
 
     def says(self, text: str) -> bool:
         """:returns: whether this time it is to be logged."""
-        if text != self._text:
-            self._text, self._count = text, 0
-        self._count += 1
-        return self._count & (self._count - 1) == 0
+        count = self._counts.pop(text, 0) + 1
+        self._counts[text] = count
+        if len(self._counts) > REMEMBERED_TEXTS:
+            del self._counts[next(iter(self._counts))]
+        return count & (count - 1) == 0
 
     def forget(self) -> None:
         """Things went well: the next failure is news."""
-        self._text, self._count = "", 0
+        self._counts.clear()

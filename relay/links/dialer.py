@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
 from twisted.internet import error as net_error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
-from twisted.internet.interfaces import IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
 from relay.errors import CannotConnect, NotARouter, Refused, RelayError
@@ -101,11 +101,19 @@ class Dialer:
         factory = ClientLinkFactory(url, headers, self._reactor)
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
         factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
+        report: IDelayedCall | None = None
+
+        def accepted() -> None:
+            nonlocal report
+            if silent is not None and report is None:
+                report = self._reactor.callLater(SILENT_S, _fire, silent)
+
         try:
-            link = cast(ClientLink, await self._endpoint().connect(factory))
+            link = cast(ClientLink, await self._endpoint(accepted).connect(factory))
         except Exception as error:
+            _cancel(report)
             raise self._explain(error) from error
-        report = self._reactor.callLater(SILENT_S, _fire, silent) if silent is not None else None
+        accepted()
         give_up = self._reactor.callLater(HANDSHAKE_TIMEOUT_S, answer.cancel)
         try:
             return await answer
@@ -118,11 +126,10 @@ class Dialer:
         except _Unanswered as unanswered:
             raise self._explain_lost(unanswered.reason) from None
         finally:
-            for timer in (report, give_up):
-                if timer is not None and timer.active():
-                    timer.cancel()
+            _cancel(report)
+            _cancel(give_up)
 
-    def _endpoint(self) -> IStreamClientEndpoint:
+    def _endpoint(self, accepted: Callable[[], None]) -> IStreamClientEndpoint:
         settings = self._settings
         endpoint: IStreamClientEndpoint
         if settings.proxy:
@@ -141,7 +148,7 @@ class Dialer:
             if self._tls is None:
                 self._tls = ClientTls(settings.ca_file)
             name = settings.tls_name or self._host
-            endpoint = TlsEndpoint(self._reactor, endpoint, self._tls, name)
+            endpoint = TlsEndpoint(self._reactor, endpoint, self._tls, name, accepted=accepted)
         return endpoint
 
     def _explain(self, error: Exception) -> RelayError:
@@ -213,6 +220,11 @@ class _Answer:
             self._answer.errback(_Unanswered(reason))
 
 
+def _cancel(timer: IDelayedCall | None) -> None:
+    if timer is not None and timer.active():
+        timer.cancel()
+
+
 def _fire(deferred: Deferred[None]) -> None:
     if not deferred.called:
         deferred.callback(None)
@@ -229,6 +241,12 @@ def refusal(
     if status == 0 and text[:1] in ("\x15", "\x16"):
         return NotARouter("TLS is spoken there", "use wss:// or https:// in the router's URL")
     text = "".join(c if c.isprintable() else " " for c in text[:TEXT_LENGTH]).strip()
+    if status == 0 and "Sec-WebSocket-Accept" in text:
+        # the text has this attempt's key in it, and would be news each time
+        return NotARouter(
+            "it answers the WebSocket handshake with a wrong key",
+            "is there a proxy or another server in between?",
+        )
     if status == 0:
         return NotARouter(
             f"something else answers there: {text!r}", "is this the port of a relay router?"

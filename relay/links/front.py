@@ -19,7 +19,7 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.admission import Admission
-from relay.errors import LimitReached, NotFound, RelayError
+from relay.errors import LimitReached, NotFound, RelayError, TlsFailed
 from relay.interfaces import IRouterFace
 from relay.links.hall import Hall
 from relay.links.heads import as_request
@@ -27,6 +27,7 @@ from relay.links.linger import Linger
 from relay.links.request_reader import RequestReader
 from relay.links.responses import BROKEN, LATE, encode_response, refusal
 from relay.links.sockets import tune
+from relay.tls import explain_visitor_failure
 from relay.vocabulary import Request, Response
 
 KEEP_ALIVE_S = 60.0
@@ -113,6 +114,10 @@ class FrontDoor(Protocol):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The peer gave up, or we closed."""
+        if self._request is None and not self._reader.has_begun():
+            why = explain_visitor_failure(reason)
+            if why:
+                self._count_refusal(TlsFailed(why))
         self._closing = True
         self._leave()
         self._stop_timer()
@@ -230,6 +235,10 @@ class FrontDoor(Protocol):
 
     def _refuse(self, error: RelayError) -> None:
         """Refuse what never got as far as a dialect."""
+        self._count_refusal(error)
+        self._send(refusal(error, self._face))
+
+    def _count_refusal(self, error: RelayError) -> None:
         self._hall.metrics.refused("http", error.reason)
         self.log.info(
             "refused {peer}: {reason}: {text}",
@@ -238,7 +247,6 @@ class FrontDoor(Protocol):
             reason=error.reason.value,
             text=error.text,
         )
-        self._send(refusal(error, self._face))
 
     def _send(self, response: Response) -> None:
         if self._closing or self.transport is None:

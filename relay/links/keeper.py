@@ -27,7 +27,6 @@ from relay.errors import (
     AuthError,
     CannotConnect,
     ConfigurationError,
-    NotARouter,
     Refused,
     RelayError,
     TlsFailed,
@@ -147,7 +146,10 @@ class Keeper:
         if final:
             self._give_up(error)
             return
-        if isinstance(error, Refused | NotARouter | TlsFailed | AuthError):
+        answered = isinstance(error, Refused | TlsFailed | AuthError) or not getattr(
+            error, "passing", True
+        )
+        if answered:
             self._next_s = self._patience.refused(error.retry_after_s)
         else:
             self._next_s = self._patience.unreachable()

@@ -74,6 +74,7 @@ class Outward:
         self._errands: set[Deferred[None]] = set()
         self._repetition = Repetition()
         self._silence = Repetition()
+        self._stood_once = False
         self._stopping = False
         self._keeper: Keeper | None = None
         self._served: list[Deferred[None]] = []
@@ -208,6 +209,7 @@ class Outward:
         """The tunnel's offer stands."""
         self._repetition.forget()
         self._silence.forget()
+        self._stood_once = True
         self._connected()
 
     def report(self, text: str) -> None:
@@ -271,4 +273,5 @@ class Outward:
     def _report_silence(self) -> None:
         text = f"{self._dialer.address} accepts connections but has said nothing for 5 s"
         if self._silence.says(text):
-            self.report(f"{text}; is this the port of a relay router? waiting on")
+            question = "" if self._stood_once else " (is this the port of a relay router?)"
+            self.report(f"{text}{question}; waiting on")

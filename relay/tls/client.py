@@ -89,6 +89,7 @@ class TlsEndpoint:
     :param inner: makes the connection below, for instance through a proxy
     :param name: whom the certificate must name
     :param timeout_s: how long the handshake may take
+    :param accepted: called when the connection below stands
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class TlsEndpoint:
         tls: ClientTls,
         name: str,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
+        accepted: Callable[[], None] = lambda: None,
     ) -> None:
+        self._accepted = accepted
         self._reactor = reactor
         self._inner = inner
         self._tls = tls
@@ -114,6 +117,7 @@ class TlsEndpoint:
         await self._inner.connect(
             TLSMemoryBIOFactory(attempt, True, _AttemptFactory(attempt), self._reactor)
         )
+        self._accepted()
         attempt.done.addTimeout(self._timeout_s, self._reactor, self._timed_out)
         return await attempt.done
 

@@ -7,7 +7,7 @@ import ssl as stdlib_ssl
 from datetime import UTC, datetime
 
 from cryptography import x509
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
 from service_identity import CertificateError, VerificationError
 from service_identity.hazmat import DNS_ID, IPAddress_ID, verify_service_identity
 from service_identity.pyopenssl import extract_patterns
@@ -181,6 +181,21 @@ def openssl_reasons(error: BaseException | None) -> str:
     arguments = error.args if error is not None else ()
     queue = arguments[0] if arguments and isinstance(arguments[0], list) else []
     return "; ".join(str(entry[-1]) for entry in queue)
+
+
+def explain_visitor_failure(failure: Failure) -> str:
+    """Say why a client did not finish the TLS handshake with us.
+
+    :returns: one sentence; empty when it was not TLS that failed
+    """
+    reasons = openssl_reasons(failure.value) if failure.check(SSL.Error) else ""
+    if "http request" in reasons:
+        return "plain HTTP arrived, and TLS is spoken here: use wss:// or https://"
+    if _any_of(("unknown ca", "bad certificate", "certificate unknown"), reasons):
+        return f"the client does not trust our certificate ({reasons}): see its ca-file"
+    if _any_of(("unsupported protocol", "version"), reasons):
+        return f"the client speaks no TLS 1.2 or later ({reasons})"
+    return f"the handshake failed ({reasons})" if reasons else ""
 
 
 def _any_of(phrases: tuple[str, ...], reasons: str) -> bool:

@@ -84,6 +84,22 @@ def test_first_failure(folder: Path) -> None:
     assert "gave up on " in lines[-2]
 
 
+def test_token_on_standard_input(folder: Path) -> None:
+    """The first line is the token; an input that ends without one is none."""
+    words = [*host(folder, NOBODY), "--token-file", "-"]
+    with daemon(*words, "--reconnect", "no", folder=folder) as started:
+        assert started.process.stdin is not None
+        started.process.stdin.write((folder / "host.token").read_text() + "\n")
+        started.process.stdin.flush()
+        assert "nothing listens at 127.0.0.1:1" in started.says("gave up on ")
+        assert started.ends() == 1
+    with daemon(*words, folder=folder) as started:
+        assert started.process.stdin is not None
+        started.process.stdin.close()
+        assert "token-missing" in started.says("gave up on ")
+        assert started.ends() == 1
+
+
 # -- signals -------------------------------------------------------------------------------------
 
 
@@ -140,6 +156,22 @@ def test_reload_of_another_certificate(folder: Path) -> None:
 def certificate(port: int) -> str:
     """:returns: what is shown to those who connect"""
     return ssl.get_server_certificate(("127.0.0.1", port))
+
+
+def test_failed_handshakes(folder: Path) -> None:
+    """A router says why a visitor of its TLS port did not get in."""
+    issued = trustme.CA().issue_cert("localhost")
+    issued.private_key_pem.write_to_path(folder / "relay.key")
+    issued.cert_chain_pems[0].write_to_path(folder / "relay.crt")
+    ini = ROUTER_INI.replace("listen =", "listen-tls =")
+    ini += "[tls]\ncertificate = relay.crt\nkey = relay.key\n"
+    with daemon("relay-router", "--config", write(folder / "relay.ini", ini)) as router:
+        port = listening(router).rpartition(":")[2]
+        router.says("ready")
+        run(*host(folder, f"ws://127.0.0.1:{port}"), "--reconnect", "no")
+        assert "use wss:// or https://" in router.says("tls-failed: plain HTTP arrived")
+        run(*host(folder, f"wss://localhost:{port}"), "--reconnect", "no")
+        assert "does not trust our certificate" in router.says("tls-failed: ")
 
 
 def test_reload_of_a_host(folder: Path) -> None:
@@ -206,6 +238,32 @@ def test_socket_activation(folder: Path) -> None:
     status, lines = run("relay-router", "--config", config)
     assert status == 1
     assert "systemd passed no such socket" in lines[-1]
+
+
+# -- files ---------------------------------------------------------------------------------------
+
+
+def test_token_that_others_may_read(folder: Path) -> None:
+    """It is warned about, and works."""
+    (folder / "host.token").chmod(0o644)
+    with daemon(*host(folder, NOBODY)) as started:
+        assert "others may read the secret; try: chmod 600" in started.says(" warn ")
+        started.says("ready")
+
+
+def test_wrong_certificates(folder: Path) -> None:
+    """A router and relay check name file and section of a key that does not fit, and why."""
+    for name in ("one", "two"):
+        issued = trustme.CA().issue_cert("localhost")
+        issued.private_key_pem.write_to_path(folder / f"{name}.key")
+        issued.cert_chain_pems[0].write_to_path(folder / f"{name}.crt")
+    ini = ROUTER_INI.replace("listen =", "listen-tls =")
+    config = write(folder / "r.ini", ini + "[tls]\ncertificate = one.crt\nkey = two.key\n")
+    status, (line,) = run("relay-router", "--config", config)
+    assert status == 1
+    assert line.startswith(f"{config}: [tls] key {folder}/two.key: does not fit the first certif")
+    checked = relay("check", config)
+    assert (checked.returncode, checked.stderr.decode().rstrip()) == (1, line)
 
 
 # -- listeners -----------------------------------------------------------------------------------

@@ -236,6 +236,20 @@ async def test_silent_peer(network: Network) -> None:
 
 
 @pytest_twisted.ensureDeferred
+async def test_silent_peer_accepts(network: Network) -> None:
+    """That the connection below stands is told at once, so that the silence can be reported."""
+    port, _ = await network.listen(Peer)
+    told: list[str] = []
+    inner = HostnameEndpoint(network.reactor, "127.0.0.1", port)
+    endpoint = TlsEndpoint(
+        network.reactor, inner, ClientTls(network.ca_file), NAME, 0.05, lambda: told.append("up")
+    )
+    with pytest.raises(TlsFailed):
+        await network.connect(endpoint)
+    assert told == ["up"]
+
+
+@pytest_twisted.ensureDeferred
 async def test_reload_leaves_live_connections_alone(network: Network) -> None:
     """A new certificate is served to new connections while an old one goes on."""
     tls = ServerTls(*network.issue("old.example"))

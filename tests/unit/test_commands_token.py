@@ -283,6 +283,14 @@ def test_show_makes_nothing(capsys: Capture, config: str, tmp_path: Path) -> Non
     assert not (tmp_path / "made").exists()
 
 
+def test_show_a_file(capsys: Capture, tmp_path: Path) -> None:
+    """A file's name in a token's place is read."""
+    path = tmp_path / "web.token"
+    path.write_text(f"PORTAL_TOKEN={token()}\n")
+    path.chmod(0o600)
+    assert 'lets "lab" be the host' in shown(capsys, str(path))
+
+
 def test_show_without_router(capsys: Capture) -> None:
     """Without a router to ask the token is explained, and one is asked for."""
     out = shown(capsys, token())

@@ -46,6 +46,24 @@ def refusal(url: str, answer: bytes) -> CannotConnect:
     return caught.value
 
 
+@pytest.mark.parametrize(
+    ("url", "answer", "passing"),
+    [
+        (HTTP, b"HTTP/1.1 407 Auth\r\n\r\n", False),
+        (HTTP, b"HTTP/1.1 403 Forbidden\r\n\r\n", False),
+        (HTTP, b"HTTP/1.1 502 Bad Gateway\r\n\r\n", True),
+        (HTTP, b"SSH-2.0-x\r\n", False),
+        (SOCKS, b"SSH-2.0-x\r\n", False),
+        (SOCKS_LOGIN, b"\x05\x02\x01\x01", False),
+        (SOCKS, b"\x05\x00\x05\x02\x00\x01", False),
+        (SOCKS, b"\x05\x00\x05\x05\x00\x01", True),
+    ],
+)
+def test_what_passes(url: str, answer: bytes, passing: bool) -> None:
+    """Who is not let in waits longer each time; what the router's return heals is tried soon."""
+    assert refusal(url, answer).passing is passing
+
+
 # -- URLs ----------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from twisted.internet import error as net_error
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.error import NoProtocol
@@ -70,7 +71,7 @@ class ProxyEndpoint:
             raise
         except Exception as error:
             raise CannotConnect(
-                f"cannot reach proxy {self._proxy}: {error}", "check proxy, or leave it out"
+                f"cannot reach proxy {self._proxy}: {_plain(error)}", "check proxy, or leave it out"
             ) from error
         return await attempt.done
 
@@ -197,3 +198,14 @@ class _Talk(Protocol):
 
     def _tcp(self) -> ITCPTransport:
         return cast(ITCPTransport, self.transport)
+
+
+def _plain(error: Exception) -> str:
+    """:returns: the error in words of ours."""
+    if isinstance(error, net_error.ConnectionRefusedError):
+        return "nothing listens there"
+    if isinstance(error, net_error.DNSLookupError):
+        return "its name is not known"
+    if isinstance(error, net_error.TimeoutError):
+        return "it does not answer"
+    return str(error).rstrip(".")

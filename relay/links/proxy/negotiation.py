@@ -11,7 +11,7 @@ import re
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
-from relay.errors import CannotConnect, ConfigurationError
+from relay.errors import CannotConnect, ConfigurationError, ProxyRefuses
 
 HEAD_BYTES = 32 * 1024
 SHOWN_CHARACTERS = 60
@@ -30,6 +30,8 @@ _SOCKS_REFUSALS = {
     7: ("does not know the command CONNECT", "it needs a proxy that can"),
     8: ("does not know that kind of address", "use a name or an IPv4 address"),
 }
+_SOCKS_FINAL = (2, 7, 8)
+"""Refusals that have nothing to do with the router; the others may pass as soon as it is back."""
 
 
 class Proxy:
@@ -137,7 +139,7 @@ class HttpConnect:
             raise self._no_proxy()
 
     def _no_proxy(self) -> CannotConnect:
-        return CannotConnect(
+        return ProxyRefuses(
             f"{self._proxy} is no HTTP proxy: it answers otherwise",
             "check its port; a SOCKS proxy is written socks5://",
         )
@@ -147,12 +149,12 @@ class HttpConnect:
         if status == 407:
             return self._unauthorized(head)
         if status == 403:
-            return CannotConnect(
+            return ProxyRefuses(
                 f"proxy {proxy} does not allow connections to {target} (403)",
                 "ask its operator to allow that host and port; port 443 often is",
             )
         if status in (400, 405, 501):
-            return CannotConnect(
+            return ProxyRefuses(
                 f"{proxy} does not serve CONNECT ({status})",
                 "check its address: it may be a web server or a proxy for plain HTTP only",
             )
@@ -166,16 +168,16 @@ class HttpConnect:
     def _unauthorized(self, head: str) -> CannotConnect:
         offered = re.findall(r"(?im)^proxy-authenticate:\s*([a-z0-9]+)", head)
         if offered and "basic" not in [scheme.lower() for scheme in offered]:
-            return CannotConnect(
+            return ProxyRefuses(
                 f"proxy {self._proxy} wants {' or '.join(offered)} authentication (407)",
                 "relay knows Basic only; a local helper such as cntlm can translate",
             )
         if self._proxy.user is None:
-            return CannotConnect(
+            return ProxyRefuses(
                 f"proxy {self._proxy} asks for user and password (407)",
                 "write them into the URL: http://USER:PASSWORD@HOST:PORT",
             )
-        return CannotConnect(
+        return ProxyRefuses(
             f"proxy {self._proxy} refuses this user or password (407)",
             "check both; special characters in the URL are written as %40 and so on",
         )
@@ -228,7 +230,7 @@ class Socks5:
 
     def _method_chosen(self) -> bytes | None:
         if not b"\x05".startswith(self._buffer[:1]):
-            raise CannotConnect(
+            raise ProxyRefuses(
                 f"{self._proxy} is no SOCKS5 proxy: it answers otherwise",
                 "check its port; an HTTP proxy is written http://",
             )
@@ -242,18 +244,18 @@ class Socks5:
             user, password = self._proxy.user.encode(), self._proxy.password.encode()
             return bytes((1, len(user))) + user + bytes((len(password),)) + password
         if self._proxy.user is None:
-            raise CannotConnect(
+            raise ProxyRefuses(
                 f"proxy {self._proxy} asks for user and password",
                 "write them into the URL: socks5://USER:PASSWORD@HOST:PORT",
             )
-        raise CannotConnect(f"proxy {self._proxy} takes no user and password")
+        raise ProxyRefuses(f"proxy {self._proxy} takes no user and password")
 
     def _authenticated(self) -> bytes | None:
         answer = self._take(2)
         if answer is None:
             return None
         if answer[1] != 0:
-            raise CannotConnect(f"proxy {self._proxy} refuses this user or password", "check both")
+            raise ProxyRefuses(f"proxy {self._proxy} refuses this user or password", "check both")
         return self._request()
 
     def _request(self) -> bytes:
@@ -268,7 +270,8 @@ class Socks5:
             raise CannotConnect(f"proxy {self._proxy} broke the SOCKS5 protocol")
         if head[1] != 0:
             what, remedy = _SOCKS_REFUSALS.get(head[1], (f"refused it (code {head[1]})", ""))
-            raise CannotConnect(f"proxy {self._proxy}, asked for {self._target}, {what}", remedy)
+            kind = ProxyRefuses if head[1] in _SOCKS_FINAL else CannotConnect
+            raise kind(f"proxy {self._proxy}, asked for {self._target}, {what}", remedy)
         if len(head) < 5:
             return None
         lengths = {1: 4, 3: 1 + head[4], 4: 16}
