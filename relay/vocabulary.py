@@ -253,8 +253,7 @@ class End(NamedTuple):
 Event = (
     Hello | Granted | Offer | Call | Join | Enter | Accept | Data | Credit | Finish | Reset | End
 )
-Output = Event | Message
-Outputs = Iterable[Output]
+Outputs = Iterable[Event | Message]
 
 # -- credentials and grants ----------------------------------------------------------------------
 
@@ -376,10 +375,7 @@ class Request(NamedTuple):
 
     def header(self, name: str) -> str | None:
         """:returns: the first header of that (lower case) name, or None."""
-        for key, value in self.headers:
-            if key == name:
-                return value
-        return None
+        return next((value for key, value in self.headers if key == name), None)
 
     def has_token(self, name: str, token: str) -> bool:
         """:returns: whether a comma-separated header holds ``token``, whatever the case."""

@@ -28,7 +28,6 @@ from relay.vocabulary import (
     End,
     Event,
     Message,
-    Output,
     Reason,
     Request,
     Reset,
@@ -125,14 +124,14 @@ def begun(link: Link) -> IConversation:
     return conversation
 
 
-def heard(conversation: IConversation, messages: Iterable[Message]) -> list[Output]:
+def heard(conversation: IConversation, messages: Iterable[Message]) -> list[Event | Message]:
     """Everything that a conversation makes of these messages."""
     return [output for message in messages for output in conversation.receive(message, 1.0)]
 
 
-def whole(outputs: Iterable[Output]) -> list[Output]:
+def whole(outputs: Iterable[Event | Message]) -> list[Event | Message]:
     """The same with the parts of each message put together."""
-    result: list[Output] = []
+    result: list[Event | Message] = []
     open_parts: dict[int, int] = {}
     for output in outputs:
         if isinstance(output, Data) and output.stream in open_parts:
