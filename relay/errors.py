@@ -197,6 +197,12 @@ class ProxyRefuses(CannotConnect):
     passing = False
 
 
+class CallerLeft(RelayError):
+    """Whoever wanted the call left before it was answered."""
+
+    reason = Reason.PEER_CLOSED
+
+
 class CannotListen(RelayError):
     """A local door cannot be opened."""
 

@@ -338,10 +338,13 @@ class IOutward(Interface):
         path: str,
         headers: Mapping[str, str],
         conversation: Callable[[Mapping[str, str]], IConversation],
+        caller: IStream,
         timeout_s: float,
     ) -> Awaitable[ITunnelSession]:
         """Open a WebSocket and wait until the call that it makes is accepted.
 
+        :param caller: for whom it is
+        :raises CallerLeft: when that has left before
         :raises HostSilent: when it is not, in time
         :raises Refused: for a refusal, before or after the handshake
         :raises CannotConnect, TlsFailed: when there is nobody to talk to

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from twisted.internet.defer import Deferred, succeed
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
-from relay.errors import HostSilent, Refused, RelayError
-from relay.interfaces import IConversation
+from relay.errors import CallerLeft, HostSilent, Refused, RelayError
+from relay.interfaces import IConversation, IStream
 from relay.links.websocket import ClientLink
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import (
@@ -26,6 +26,9 @@ from relay.vocabulary import (
     Offer,
     Reason,
 )
+
+CALLER_CHECK_S = 0.5
+"""How often a caller is looked at who waits for an answer and is not read meanwhile."""
 
 
 class OutgoingLinks:
@@ -143,13 +146,16 @@ class _Switch:
 class CallAttempt:
     """A call of ours, until it is accepted or not.
 
+    :param caller: for whom it is; nobody waits any more once that has left
     :param timeout_s: for all of it, the handshake included
     """
 
-    def __init__(self, reactor: IReactorTime, timeout_s: float) -> None:
+    def __init__(self, reactor: IReactorTime, caller: IStream, timeout_s: float) -> None:
         self._reactor = reactor
+        self._caller = caller
         self._timeout_s = timeout_s
         self._started = reactor.seconds()
+        self._timer: IDelayedCall | None = None
         self._accepted: Deferred[None] = Deferred()
 
     def handle(self, event: Event) -> None:
@@ -161,19 +167,34 @@ class CallAttempt:
         """Wait until it is accepted; a session on which it is not is closed.
 
         :raises HostSilent: when nothing was said of it in time
+        :raises CallerLeft: when the caller left meanwhile
         :raises Refused: when the router ended the session
         """
         session.when_closed().addCallback(self._closed)
-        left_s = self._timeout_s - (self._reactor.seconds() - self._started)
-        timer = self._reactor.callLater(max(0.0, left_s), self._late)
+        self._look()
         try:
             await self._accepted
-        except RelayError:
-            session.close(Reason.HOST_SILENT)
+        except RelayError as error:
+            session.close(error.reason)
             raise
         finally:
-            if timer.active():
-                timer.cancel()
+            if self._timer is not None and self._timer.active():
+                self._timer.cancel()
+
+    def _look(self) -> None:
+        left_s = self._timeout_s - (self._reactor.seconds() - self._started)
+        if self._accepted.called:
+            return
+        if left_s <= 0:
+            self._accepted.errback(
+                HostSilent(
+                    f"the host did not answer within {self._timeout_s:g} s", "look at its log"
+                )
+            )
+        elif self._caller.has_left():
+            self._accepted.errback(CallerLeft("the caller left before the host answered"))
+        else:
+            self._timer = self._reactor.callLater(min(left_s, CALLER_CHECK_S), self._look)
 
     def _closed(self, ending: tuple[Reason, Close | None]) -> None:
         reason, close = ending
@@ -182,12 +203,4 @@ class CallAttempt:
             told = f" (close code {close.code})" if close and close.code else ""
             self._accepted.errback(
                 Refused(close.code or 0 if close else 0, f"the router ended the call{told}", reason)
-            )
-
-    def _late(self) -> None:
-        if not self._accepted.called:
-            self._accepted.errback(
-                HostSilent(
-                    f"the host did not answer within {self._timeout_s:g} s", "look at its log"
-                )
             )

@@ -130,10 +130,11 @@ class Outward:
         path: str,
         headers: Mapping[str, str],
         conversation: Callable[[Mapping[str, str]], IConversation],
+        caller: IStream,
         timeout_s: float,
     ) -> ITunnelSession:
         """Open a WebSocket and wait until the call that it makes is accepted."""
-        attempt = CallAttempt(self._reactor, timeout_s)
+        attempt = CallAttempt(self._reactor, caller, timeout_s)
         session = cast(Session, await self.websocket(path, headers, conversation, attempt.handle))
         await attempt.succeeds(session)
         return session

@@ -9,10 +9,14 @@ KEEPALIVE_IDLE_S = 60
 KEEPALIVE_INTERVAL_S = 15
 KEEPALIVE_PROBES = 4
 IN_VAIN = 3
+TCP_CLOSE = 7
+"""The state of a connection that was reset (net/tcp_states.h)."""
+
 TCP_INFO_BYTES = 8
+TCP_INFO_STATE = 0
 TCP_INFO_RETRANSMITS = 2
 TCP_INFO_PROBES = 3
-"""Offsets of two counters in ``struct tcp_info`` (linux/tcp.h), each a byte."""
+"""Offsets in ``struct tcp_info`` (linux/tcp.h), each of a byte."""
 
 
 class _Tcp(Protocol):
@@ -58,15 +62,26 @@ def has_unsent(transport: object) -> bool:
     return unsent_bytes(transport) > 0 and not _is_unanswered(transport)
 
 
+def was_reset(transport: object) -> bool:
+    """:returns: whether the peer has reset the connection, which nobody hears who does not read."""
+    info = _tcp_info(transport)
+    return info is not None and info[TCP_INFO_STATE] == TCP_CLOSE
+
+
 def _is_unanswered(transport: object) -> bool:
     """:returns: whether the kernel has sent the same bytes, or probes, in vain several times."""
+    info = _tcp_info(transport)
+    if info is None:
+        return False
+    return info[TCP_INFO_RETRANSMITS] >= IN_VAIN or info[TCP_INFO_PROBES] >= IN_VAIN
+
+
+def _tcp_info(transport: object) -> bytes | None:
     try:
         handle = cast(_Tcp, _raw(transport)).getHandle()
-        info = handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
+        return handle.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_BYTES)
     except (OSError, AttributeError):
-        return False
-    retransmits, probes = info[TCP_INFO_RETRANSMITS], info[TCP_INFO_PROBES]
-    return retransmits >= IN_VAIN or probes >= IN_VAIN
+        return None
 
 
 def unsent_bytes(transport: object) -> int:

@@ -27,7 +27,7 @@ from relay.core.stream import Stream
 from relay.interfaces import IStream
 from relay.links.linger import Linger
 from relay.links.local_peer import peer_has_closed
-from relay.links.sockets import tune
+from relay.links.sockets import tune, was_reset
 from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 LOCAL_CARRIES = Carries(half_close=True)
@@ -189,6 +189,8 @@ class LocalStream(Stream, Protocol):
         """:returns: whether the application has closed for good rather than half-closed; None:
         unknown.
         """
+        if was_reset(self.transport):
+            return True
         ours, theirs = self.transport.getHost(), self.transport.getPeer()
         handle = getattr(self.transport, "getHandle", None)
         if handle is None or not hasattr(ours, "port"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
+from relay.links.outgoing import CALLER_CHECK_S
 from tests.integration.portal_daemon import (
     KINDS,
     MALFORMED,
@@ -16,7 +17,7 @@ from tests.integration.portal_daemon import (
     check_handshake,
 )
 from tests.integration.portal_peers import CONNECTED
-from tests.rawpeer import Ended, Frame, Op, RawPeer, noise
+from tests.rawpeer import Ended, Frame, Late, Op, RawPeer, noise
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -144,6 +145,39 @@ async def test_client_waits_for_a_host_that_is_late(daemon: Daemon) -> None:
     data.send(*CONNECTED[:2])
     data.send(Op.BINARY, b"banner")
     assert await user.exactly(6) == b"banner"
+
+
+@OURS_ONLY
+@pytest.mark.parametrize("how", ["drop", "reset"])
+@pytest_twisted.ensureDeferred
+async def test_a_user_leaves_before_connected(daemon: Daemon, how: str) -> None:
+    """The router is told within a second or so, whatever the user had said before."""
+    knock = await daemon.client()
+    user = await knock()
+    user.write(b"impatient")
+    data, _ = await daemon.router.accept_upgrade()
+    getattr(user, how)()
+    ending = await data.ending(SOON_S)
+    assert ending.frames == []
+    assert ending.close is not None
+    assert ending.close.code == 1000
+
+
+@OURS_ONLY
+@pytest_twisted.ensureDeferred
+async def test_a_user_that_only_listens_is_waited_for(daemon: Daemon) -> None:
+    """A half-close is no reason to give up: what the user said is a request."""
+    knock = await daemon.client()
+    user = await knock()
+    user.write(b"request")
+    user.half_close()
+    data, _ = await daemon.router.accept_upgrade()
+    with pytest.raises(Late):
+        await data.receive(2 * CALLER_CHECK_S)
+    data.send(*CONNECTED[:2])
+    assert await data.receive() == Frame(Op.BINARY, b"request", masked=True)
+    data.send(Op.BINARY, b"answer")
+    assert await user.exactly(6) == b"answer"
 
 
 @OURS_ONLY

@@ -7,10 +7,10 @@ from twisted.python.failure import Failure
 
 from relay.core.session import Session
 from relay.dialects.portal.data import EndpointLink
-from relay.errors import HostSilent, Refused
-from relay.links.outgoing import CallAttempt
+from relay.errors import CallerLeft, HostSilent, Refused
+from relay.links.outgoing import CALLER_CHECK_S, CallAttempt
 from relay.vocabulary import Accept, Close, Reason, Role
-from tests.fakes import FakeSwitch, MemoryLink, World
+from tests.fakes import FakeStream, FakeSwitch, MemoryLink, World
 
 TIMEOUT_S = 10.0
 
@@ -21,7 +21,8 @@ class Attempt:
     def __init__(self, handshake_s: float) -> None:
         self.world = World()
         self.link = MemoryLink()
-        self.call = CallAttempt(self.world.clock, TIMEOUT_S)
+        self.caller = FakeStream()
+        self.call = CallAttempt(self.world.clock, self.caller, TIMEOUT_S)
         self.world.clock.advance(handshake_s)
         self.session = Session(
             self.link, EndpointLink(Role.CLIENT, False), FakeSwitch(), self.world.around, "call"
@@ -64,6 +65,20 @@ def test_an_accepted_call_has_all_the_time() -> None:
     attempt.world.clock.advance(2 * TIMEOUT_S)
     assert attempt.results == [None]
     assert attempt.session.reason is None
+
+
+def test_nobody_waits_for_a_caller_that_left() -> None:
+    """The call ends as soon as that is noticed, and the router hears of it."""
+    attempt = Attempt(handshake_s=1)
+    attempt.world.clock.advance(CALLER_CHECK_S)
+    attempt.caller.left = False  # has said all it wants to say, and listens
+    attempt.world.clock.advance(CALLER_CHECK_S)
+    assert attempt.results == []
+    attempt.caller.left = True
+    attempt.world.clock.advance(CALLER_CHECK_S)
+    assert isinstance(attempt.failure(), CallerLeft)
+    assert attempt.session.reason is Reason.PEER_CLOSED
+    assert attempt.world.clock.getDelayedCalls() == []
 
 
 def test_a_link_that_ends_first_says_why() -> None:

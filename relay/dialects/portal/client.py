@@ -11,7 +11,7 @@ from functools import partial
 from relay.dialects.portal.data import EndpointLink
 from relay.dialects.portal.host import read_token
 from relay.dialects.portal.wire import CLIENT, FIRST_SEGMENT, HALF_CLOSE, HALF_CLOSE_HEADER
-from relay.errors import CannotConnect, Refused, RelayError
+from relay.errors import CallerLeft, CannotConnect, Refused, RelayError
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Reason, Role
@@ -43,7 +43,7 @@ class _PortalClient:
     async def serve(self, service: str, local: IStream) -> None:
         """Carry one local connection to its end."""
         try:
-            session = await self._call(service)
+            session = await self._call(service, local)
         except RelayError as error:
             self._outward.fault(f"call for {service}", error)
             local.reset(error.reason, None)
@@ -54,10 +54,10 @@ class _PortalClient:
         """A local connection was accepted."""
         self._outward.spawn(self.serve(service, local))
 
-    async def _call(self, service: str) -> ITunnelSession:
+    async def _call(self, service: str, local: IStream) -> ITunnelSession:
         for pause_s in RETRY_CALL_S:
             try:
-                return await self._call_once(service)
+                return await self._call_once(service, local)
             except Refused as error:
                 if error.reason not in PASSING:
                     raise
@@ -65,15 +65,21 @@ class _PortalClient:
                 if not error.passing:
                     raise
             await self._outward.sleep(pause_s)
-        return await self._call_once(service)
+        return await self._call_once(service, local)
 
-    async def _call_once(self, service: str) -> ITunnelSession:
+    async def _call_once(self, service: str, local: IStream) -> ITunnelSession:
+        if local.has_left():
+            raise CallerLeft("the caller left before there was a host")
         headers = {
             "Authorization": f"Bearer {read_token(self._settings)}",
             HALF_CLOSE_HEADER: HALF_CLOSE[1],
         }
         return await self._outward.call(
-            f"/{FIRST_SEGMENT}/{CLIENT}/{service}", headers, _conversation, CONNECTED_TIMEOUT_S
+            f"/{FIRST_SEGMENT}/{CLIENT}/{service}",
+            headers,
+            _conversation,
+            local,
+            CONNECTED_TIMEOUT_S,
         )
 
 
