@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from relay.addresses import is_address
 from relay.vocabulary import Request
 
 
@@ -33,7 +34,7 @@ class TrustedProxies:
         ]
         believed = peer
         for hop in reversed(chain):
-            if not _is_address(hop):
+            if not is_address(hop):
                 return believed
             believed = hop
             if not self.is_trusted(hop):
@@ -47,11 +48,3 @@ class TrustedProxies:
         except ValueError:
             return False
         return any(address in network for network in self.networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

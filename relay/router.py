@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from relay.addresses import is_loopback
 from relay.admin.face import AdminFace
 from relay.announcements import (
     say_admin,
@@ -232,7 +233,7 @@ class RouterService(MainService):
             front = FrontFactory(self._hall, lambda: (admin,))
             address = await self._listen(settings.admin, front)
             self._admin_port = self._ports[-1]
-            say_admin(self.log, address, "" if is_loopback(address) else admin.require_token())
+            say_admin(self.log, address, "" if is_local(address) else admin.require_token())
         say_next_steps(self.log, self._made, settings.config_file)
         self._warn()
         self._watch_loop(self._reactor.seconds())
@@ -325,7 +326,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def is_loopback(address: IAddress) -> bool:
+def is_local(address: IAddress) -> bool:
     """:returns: whether only this machine reaches it."""
-    host = str(getattr(address, "host", ""))
-    return host.startswith("127.") or host == "::1" or not hasattr(address, "port")
+    host = getattr(address, "host", None)  # a Unix socket has none
+    return host is None or is_loopback(host)

@@ -16,6 +16,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 
+from relay.addresses import with_port
 from relay.commands.output import WrongUsage
 from relay.core.ledger import Ledger
 from relay.core.liveness import Wheel
@@ -153,10 +154,7 @@ def read_call(
             )
         if arguments.port is None:
             raise WrongUsage("ADDRESS needs a PORT")
-        host = arguments.address
-        options["target"] = (
-            f"[{host}]:{arguments.port}" if ":" in host else f"{host}:{arguments.port}"
-        )
+        options["target"] = with_port(arguments.address, arguments.port)
     if section is not None and options["service"] is None:
         options["service"] = _only_service(section)
     try:

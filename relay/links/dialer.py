@@ -12,6 +12,7 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
+from relay.addresses import with_port
 from relay.errors import CannotConnect, NotARouter, Refused, RelayError
 from relay.links.proxy import ProxyEndpoint
 from relay.links.websocket import ClientLink, ClientLinkFactory
@@ -96,8 +97,8 @@ class Dialer:
         """
         scheme = "wss" if self._secure else "ws"
         query = self._query and ("&" if "?" in path else "?") + self._query
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        url = f"{scheme}://{host}:{self._port}{self._prefix}{path}{query}"
+        where = with_port(self._host, self._port)
+        url = f"{scheme}://{where}{self._prefix}{path}{query}"
         factory = ClientLinkFactory(url, headers, self._reactor)
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
         factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
@@ -154,7 +155,7 @@ class Dialer:
     def _explain(self, error: Exception) -> RelayError:
         if isinstance(error, RelayError):
             return error
-        where = f"{self._host}:{self._port}"
+        where = with_port(self._host, self._port)
         if isinstance(error, net_error.DNSLookupError):
             return CannotConnect(
                 f"the name {self._host} is not known", "check the name, and the DNS of this machine"
