@@ -7,8 +7,9 @@ for the bearer token in ``STATE-DIR/admin.token``, which is made when it is miss
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from zope.interface import implementer
 
@@ -149,6 +150,9 @@ class AdminFace:
         return 400
 
     def _revoke(self, request: Request) -> Response:
+        if request.header("origin") is not None:
+            # only browsers say it: loopback is open to the pages of anybody
+            raise BadRequest("a web page may not ask for this")
         try:
             wanted: object = json.loads(request.body)
         except (ValueError, RecursionError):
@@ -160,7 +164,7 @@ class AdminFace:
         if unknown:
             raise BadRequest(f"unknown member {unknown[0]!r}; known are {', '.join(sorted(names))}")
         until = wanted.pop("until", None)
-        if until is not None and (isinstance(until, bool) or not isinstance(until, int | float)):
+        if until is not None and not _is_time(until):
             raise BadRequest("until is a time in Unix seconds")
         if not all(isinstance(value, str) for value in wanted.values()):
             raise BadRequest("dialect, subject, offer and token_id are strings")
@@ -209,6 +213,11 @@ class AdminFace:
                 for circuit in broker.circuits
             ],
         }
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -math.inf < cast(float, value) < math.inf
 
 
 def json_response(value: object, status: int = 200) -> Response:
