@@ -15,8 +15,7 @@ from zope.interface import implementer
 
 from relay.admin.exposition import CONTENT_TYPE, exposition
 from relay.core.broker import Broker
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
+from relay.core.surroundings import Surroundings
 from relay.errors import (
     AuthError,
     BadRequest,
@@ -26,7 +25,6 @@ from relay.errors import (
     TooLarge,
 )
 from relay.interfaces import IConversation, IRouterFace, IServices, Route
-from relay.metrics import Metrics
 from relay.settings import MadeSecretFile
 from relay.vocabulary import (
     Claims,
@@ -52,10 +50,8 @@ POST_PATHS = (f"{API}/revoke",)
 class IObserved(Protocol):
     """What the admin address looks at."""
 
+    around: Surroundings
     broker: Broker
-    ledger: Ledger
-    metrics: Metrics
-    wheel: Wheel
 
     def is_ready(self) -> str:
         """:returns: empty when new links are taken, else why not."""
@@ -175,12 +171,12 @@ class AdminFace:
         return json_response({"ended": ended})
 
     def _status(self) -> dict[str, object]:
-        broker, now = self._observed.broker, self._observed.wheel.now()
+        broker, now = self._observed.broker, self._observed.around.wheel.now()
         return {
             "ready": not self._observed.is_ready(),
             "draining": broker.draining,
             "pending_calls": broker.pending_calls(),
-            "buffered_bytes": self._observed.ledger.total,
+            "buffered_bytes": self._observed.around.ledger.total,
             "links": [
                 {
                     "link": session.label,

@@ -18,14 +18,11 @@ from twisted.python.failure import Failure
 
 from relay.addresses import with_port
 from relay.commands.output import WrongUsage
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
 from relay.core.surroundings import Surroundings
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError, Refused, RelayError
 from relay.links.outward import Outward
 from relay.logs import make_observer
-from relay.metrics import Metrics
 from relay.settings import (
     DialectKeys,
     Faults,
@@ -268,10 +265,8 @@ class _Call:
     def __init__(self, settings: TunnelSettings, reactor: IReactor) -> None:
         self._settings = settings
         self._reactor = reactor
-        self._wheel = Wheel(reactor)
-        ledger = Ledger(Limits().buffered_bytes, self._wheel)
-        around = Surroundings(self._wheel, ledger, window_bytes=settings.window_bytes)
-        self._outward = _Once(settings, reactor, around, Metrics(), lambda: None)
+        around = Surroundings.of_process(reactor, Limits())
+        self._outward = _Once(settings, reactor, around, lambda: None)
         self._running: Deferred[None] = Deferred()
         self._signal = 0
 

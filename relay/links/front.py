@@ -218,7 +218,7 @@ class FrontDoor(Protocol):
             # it has left, and a link would never hear of it
             transport.loseConnection()
             return
-        self._hall.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
+        self._hall.around.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
         port = getattr(transport.getPeer(), "port", 0)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
         key = request.header("sec-websocket-key") or ""
@@ -239,7 +239,7 @@ class FrontDoor(Protocol):
         self._send(refusal(error, self._face))
 
     def _count_refusal(self, error: RelayError) -> None:
-        self._hall.metrics.refused("http", error.reason)
+        self._hall.around.metrics.refused("http", error.reason)
         self.log.info(
             "refused {peer}: {reason}: {text}",
             event="refused",
