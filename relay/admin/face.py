@@ -67,7 +67,6 @@ class AdminFace:
     """
 
     name: str = "admin"
-    first_segments: frozenset[str] = frozenset()
     catch_all: bool = True
     frame_policy: FramePolicy = FramePolicy(TextPolicy.CLOSE, False, False, 0, 0)
 

@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 from relay.addresses import with_port
 from relay.errors import CannotConnect, NotARouter, Refused, RelayError
 from relay.links.proxy import ProxyEndpoint
-from relay.links.websocket import ClientLink, ClientLinkFactory
+from relay.links.responses import REASON_HEADER
+from relay.links.websocket import ClientLink, ClientLinkFactory, reason_of_word
 from relay.settings.model import TunnelSettings
 from relay.tls import ClientTls, TlsEndpoint
 from relay.vocabulary import Reason
@@ -32,7 +33,6 @@ HANDSHAKE_TIMEOUT_S = 10.0
 """... and given up after so long."""
 
 DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
-REASON_HEADER = "x-relay-reason"
 TEXT_LENGTH = 200
 
 REASONS_BY_STATUS = {
@@ -60,8 +60,6 @@ REMEDIES = {
 }
 PROXY_STATUSES = (401, 403, 429, 502, 503, 504)
 """What a proxy in front of a router may answer by itself."""
-
-_WORDS = {reason.value: reason for reason in Reason}
 
 
 class Dialer:
@@ -252,7 +250,7 @@ def refusal(
         return NotARouter(
             f"something else answers there: {text!r}", "is this the port of a relay router?"
         )
-    reason = _WORDS.get(headers.get(REASON_HEADER, "").strip())
+    reason = reason_of_word(headers.get(REASON_HEADER.lower(), "").strip())
     if reason is None:
         if status < 400 or ("server" in headers and status not in PROXY_STATUSES):
             return NotARouter(

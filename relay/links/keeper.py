@@ -69,7 +69,8 @@ class _Standing(Protocol):
 
 @implementer(IStreamClientEndpoint)
 class Keeper:
-    """An errand as an endpoint for ClientService; its retry policy is the waits of DESIGN 4.
+    """An errand as an endpoint for ClientService; its retry policy is
+    :class:`relay.core.patience.Patience`.
 
     :param kept: whose errand it is
     """

@@ -24,7 +24,6 @@ from relay.links.dialer import Dialer
 from relay.links.doors import Doors, connect_service
 from relay.links.keeper import Keeper
 from relay.links.outgoing import CallAttempt, OutgoingLinks
-from relay.links.stdio import StdioStream
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Event, Reason
 
@@ -146,16 +145,6 @@ class Outward:
     async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
         """Accept local connections."""
         return await self.doors.listen(endpoint, accepted)
-
-    @property
-    def stdio(self) -> StdioStream | None:
-        """:returns: standard input and output, once they are a door."""
-        return self.doors.stdio
-
-    @property
-    def stdio_reason(self) -> Reason | None:
-        """:returns: why standard input and output ended, once they have."""
-        return self.doors.stdio_reason
 
     def join(self, caller: IStream, callee: IStream, name: str) -> Deferred[Reason]:
         """Make a circuit of two streams."""

@@ -1,6 +1,6 @@
 """Our portal client: every local connection becomes one call.
 
-Source: sections 6 and 13 of the specification ("a compatible client must").
+Source: portal.md §6 and §13 ("a compatible client must").
 """
 
 from __future__ import annotations

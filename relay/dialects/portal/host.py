@@ -1,6 +1,6 @@
 """Our portal host: keeps the control link up, and dials once more for every call.
 
-Source: sections 6, 10 and 13 of the specification ("a compatible host must").
+Source: portal.md §6, §10 and §13 ("a compatible host must").
 """
 
 from __future__ import annotations
