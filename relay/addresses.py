@@ -14,6 +14,16 @@ def is_address(host: str) -> bool:
     return True
 
 
+def unmapped(host: str) -> str:
+    """:returns: the host; of an IPv4 address that came to an IPv6 socket, the IPv4 address."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    mapped = address.ipv4_mapped if address.version == 6 else None
+    return host if mapped is None else str(mapped)
+
+
 def is_loopback(host: str) -> bool:
     """:returns: whether a host, by name or address, is out of other machines' reach.
 
@@ -23,11 +33,9 @@ def is_loopback(host: str) -> bool:
     if name == "localhost" or name.endswith(".localhost"):
         return True
     try:
-        address = ipaddress.ip_address(host)
+        return ipaddress.ip_address(unmapped(host)).is_loopback
     except ValueError:
         return False
-    mapped = address.ipv4_mapped if address.version == 6 else None
-    return (mapped or address).is_loopback
 
 
 def with_port(host: str, port: int | str) -> str:

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from relay.addresses import unmapped
 from relay.core.admission import Admission
 from relay.errors import LimitReached, NotFound, RelayError, TlsFailed
 from relay.interfaces import IRouterFace
@@ -173,7 +174,8 @@ class FrontDoor(Protocol):
 
     def _address(self) -> str:
         address: IAddress = self.transport.getPeer()  # type: ignore[union-attr]
-        return str(getattr(address, "host", None) or getattr(address, "name", None) or "local")
+        host = str(getattr(address, "host", None) or getattr(address, "name", None) or "local")
+        return unmapped(host)
 
     # -- judging ---------------------------------------------------------------------------------
 
