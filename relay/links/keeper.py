@@ -132,7 +132,8 @@ class Keeper:
         protocol = cast(Protocol, factory.buildProtocol(_NOWHERE))
         protocol.makeConnection(_SessionTransport(session))
         started = self._kept.now()
-        cast(Session, session).when_closed().addCallback(self._closed, protocol, started)
+        closed = cast(Session, session).when_closed()
+        closed.addCallback(self._closed, protocol, started).addErrback(self._broken, protocol)
         return protocol
 
     def _failed(self, error: RelayError) -> None:
@@ -180,6 +181,14 @@ class Keeper:
         if self._kept.settings.reconnect == "no":
             self._give_up(CannotConnect(why))
         protocol.connectionLost(Failure(CannotConnect(why)))
+
+    def _broken(self, failure: Failure, protocol: Protocol) -> None:
+        # a bug of ours must not leave a host without a link for ever
+        self.log.failure(
+            "{name}: cannot tell why the link ended", failure, name=self._kept.settings.name
+        )
+        self._next_s = self._patience.refused()
+        protocol.connectionLost(failure)
 
     def _give_up(self, error: RelayError) -> None:
         if not self._final.called:
