@@ -283,7 +283,7 @@ class IDialect(Interface):
     def router_face(settings: DialectSettings, url: str) -> IRouterFace:
         """Configure the router's side; reads secrets afresh, so a reload makes a new face.
 
-        :param url: the router's public URL
+        :param url: the router's public URL, empty when it was not told
         :raises ConfigurationError: when a secret cannot be read
         """
 
