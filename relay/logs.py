@@ -91,11 +91,13 @@ def _time(event: LogEvent) -> str:
 
 def _message(event: LogEvent) -> str:
     # one event is one line, whatever names and texts peers have sent
-    text = _UNPRINTABLE.sub(_escaped, formatEvent(event))
+    lines = [formatEvent(event)]
     failure = event.get("log_failure")
     if failure is not None:
-        text = f"{text}\n{failure.getTraceback()}"
-    return text
+        # but for the traceback of a bug; an exception may quote a peer, so none of its lines looks
+        # like an event
+        lines += (f"  {line}" for line in failure.getTraceback().rstrip().split("\n"))
+    return "\n".join(_UNPRINTABLE.sub(_escaped, line) for line in lines)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -63,7 +63,12 @@ def test_an_output_that_is_gone(tmp_path: Path) -> None:
 
 def test_a_bug_keeps_its_traceback() -> None:
     """What follows the line of a failure is ours, and keeps its lines."""
-    line = text_line(event("a\nb", log_failure=Failure(ValueError("wrong"))))
-    assert line.splitlines()[0].endswith("call of a\\nb")
+    wrong = "wrong\n2026-11-21T12:00:00.000+00:00 info forged\x1b[2J"
+    line = text_line(event("a\nb", log_failure=Failure(ValueError(wrong))))
+    first, *others = line.split("\n")
+    assert first.endswith("call of a\\nb")
     assert "wrong" in line
-    assert len(line.splitlines()) > 1
+    assert len(others) > 1
+    # nothing that an exception quotes can pass for a line of its own
+    assert all(other.startswith("  ") for other in others)
+    assert "\x1b" not in line
