@@ -83,6 +83,22 @@ class _Snapshot(Collector):
             for (dialect, reason), count in totals.items():
                 family.add_metric([dialect, reason.value], count)
             yield family
+        for name, text, counts in (
+            (
+                "relay_failed_logins",
+                "credentials that did not pass",
+                metrics.failed_logins_total,
+            ),
+            (
+                "relay_lost_messages",
+                "messages of topics that a slow reader missed",
+                metrics.lost_messages_total,
+            ),
+        ):
+            family = CounterMetricFamily(f"{name}_total", text, labels=["dialect"])
+            for dialect, count in counts.items():
+                family.add_metric([dialect], count)
+            yield family
         carried = Counter(metrics.bytes_total)
         for circuit in broker.circuits:
             dialect = circuit.name.partition(":")[0]
