@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IAddress
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from relay.addresses import with_port
 from relay.errors import CannotListen
 from relay.settings import Listener
 from relay.settings.model import RouterSettings
@@ -86,7 +87,7 @@ def say_not_started(log: Logger, failure: Failure) -> None:
 def as_url(scheme: str, address: IAddress) -> str:
     """:returns: ``SCHEME://HOST:PORT``, or ``unix:PATH``."""
     host, port = getattr(address, "host", None), getattr(address, "port", None)
-    if host is None:
+    if host is None or port is None:
         name = getattr(address, "name", address)
         return f"unix:{os.fsdecode(name) if isinstance(name, bytes) else name}"
-    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+    return f"{scheme}://{with_port(host, port)}"

@@ -137,13 +137,14 @@ class FailedLogins:
     A correct login is never asked about here, so it is never delayed. Memory is bounded by
     ``LOGIN_ADDRESSES``; beyond that the address whose minute began first is forgotten.
 
-    :param limit_per_min: failures of one address that are answered at once; 0: all are
+    :param limit_per_min: failures of one address that are answered at once, 0: all are; asked anew
+        at each failure
     """
 
-    __slots__ = ("_minutes", "_waiting", "limit_per_min")
+    __slots__ = ("_limit_per_min", "_minutes", "_waiting")
 
-    def __init__(self, limit_per_min: int) -> None:
-        self.limit_per_min = limit_per_min
+    def __init__(self, limit_per_min: Callable[[], int]) -> None:
+        self._limit_per_min = limit_per_min
         # address -> (when its minute began, failures since), the oldest first
         self._minutes: dict[str, tuple[float, int]] = {}
         self._waiting = 0
@@ -154,7 +155,8 @@ class FailedLogins:
         :param now: seconds of any clock, the same at each call
         :returns: seconds to wait before the answer; if not 0, :meth:`done_waiting` must follow
         """
-        if not self.limit_per_min:
+        limit = self._limit_per_min()
+        if not limit:
             return 0.0
         began, count = self._minutes.get(address, (now, 0))
         if not 0 <= now - began < LOGIN_WINDOW_S:
@@ -163,7 +165,7 @@ class FailedLogins:
         self._minutes[address] = (began, count + 1)
         if len(self._minutes) > LOGIN_ADDRESSES:
             del self._minutes[next(iter(self._minutes))]
-        if count < self.limit_per_min or self._waiting >= LOGINS_WAITING:
+        if count < limit or self._waiting >= LOGINS_WAITING:
             return 0.0
         self._waiting += 1
         return LOGIN_DELAY_S

@@ -218,7 +218,6 @@ class IRouterFace(Interface):
     """A dialect as the router speaks it, configured."""
 
     name: str = Attribute("the dialect's name")
-    first_segments: frozenset[str] = Attribute("first path segments it owns")
     catch_all: bool = Attribute("whether it takes paths that nobody else does")
     frame_policy: FramePolicy = Attribute("what the cut-through gear may pass")
 
@@ -284,7 +283,7 @@ class IDialect(Interface):
     def router_face(settings: DialectSettings, url: str) -> IRouterFace:
         """Configure the router's side; reads secrets afresh, so a reload makes a new face.
 
-        :param url: the router's public URL
+        :param url: the router's public URL, empty when it was not told
         :raises ConfigurationError: when a secret cannot be read
         """
 
@@ -363,7 +362,8 @@ class IOutward(Interface):
         """Wait until the tunnel is told to stop, or what it listens on has served its purpose."""
 
     def keep(errand: Callable[[], Awaitable[ITunnelSession]]) -> Awaitable[None]:
-        """Do ``errand`` for ever: whenever its link ends, again, with the pauses of DESIGN 4.
+        """Do ``errand`` for ever: whenever its link ends, again, after a pause
+        (:mod:`relay.core.patience`).
 
         :raises RelayError: when a refusal is final
         """

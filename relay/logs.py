@@ -53,7 +53,7 @@ class LineObserver:
         """Write ``event``; an output that is gone is nobody's business here."""
         line = json_line(event) if self._as_json else text_line(event)
         try:
-            self._out.write(line + "\n")
+            self._out.write(encodable(line, getattr(self._out, "encoding", None)) + "\n")
             self._out.flush()
         except (OSError, ValueError):
             return
@@ -74,7 +74,14 @@ def json_line(event: LogEvent) -> str:
             field = event[name]
             value[name] = field if isinstance(field, int | float | str) else str(field)
     value["message"] = _message(event)
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
+
+
+def encodable(line: str, encoding: str | None) -> str:
+    """:returns: the line with escapes for what the output's encoding lacks: none may get lost."""
+    if encoding is None:
+        return line
+    return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _time(event: LogEvent) -> str:
@@ -84,11 +91,13 @@ def _time(event: LogEvent) -> str:
 
 def _message(event: LogEvent) -> str:
     # one event is one line, whatever names and texts peers have sent
-    text = _UNPRINTABLE.sub(_escaped, formatEvent(event))
+    lines = [formatEvent(event)]
     failure = event.get("log_failure")
     if failure is not None:
-        text = f"{text}\n{failure.getTraceback()}"
-    return text
+        # but for the traceback of a bug; an exception may quote a peer, so none of its lines looks
+        # like an event
+        lines += (f"  {line}" for line in failure.getTraceback().rstrip().split("\n"))
+    return "\n".join(_UNPRINTABLE.sub(_escaped, line) for line in lines)
 
 
 def _escaped(found: re.Match[str]) -> str:

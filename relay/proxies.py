@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from relay.addresses import is_address, unmapped
 from relay.vocabulary import Request
 
 
@@ -15,7 +16,9 @@ class TrustedProxies:
     """
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self.networks = tuple(ipaddress.ip_network(text, strict=False) for text in networks)
+        self.networks = tuple(
+            ipaddress.ip_network(unmapped(text), strict=False) for text in networks
+        )
 
     def believed_peer(self, peer: str, request: Request) -> str:
         """Walk ``X-Forwarded-For`` from the right for as long as trusted proxies report.
@@ -23,35 +26,27 @@ class TrustedProxies:
         :param peer: the address that connected
         :returns: the first address that no trusted proxy vouches beyond
         """
-        if not self.networks or not self.is_trusted(peer):
-            return peer
+        believed = unmapped(peer)
+        if not self.networks or not self.is_trusted(believed):
+            return believed
         chain = [
             hop.strip()
             for name, value in request.headers
             if name == "x-forwarded-for"
             for hop in value.split(",")
         ]
-        believed = peer
         for hop in reversed(chain):
-            if not _is_address(hop):
+            if not is_address(hop):
                 return believed
-            believed = hop
-            if not self.is_trusted(hop):
+            believed = unmapped(hop)
+            if not self.is_trusted(believed):
                 return believed
         return believed
 
     def is_trusted(self, text: str) -> bool:
         """:returns: whether ``text`` is the address of a listed proxy."""
         try:
-            address = ipaddress.ip_address(text)
+            address = ipaddress.ip_address(unmapped(text))
         except ValueError:
             return False
         return any(address in network for network in self.networks)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True

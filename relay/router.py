@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from relay.addresses import is_loopback
 from relay.admin.face import AdminFace
 from relay.announcements import (
     say_admin,
@@ -25,8 +26,6 @@ from relay.announcements import (
 )
 from relay.core.admission import Reception
 from relay.core.broker import Broker
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
 from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
@@ -37,7 +36,6 @@ from relay.links.front import FrontFactory
 from relay.links.hall import Hall
 from relay.links.listening import listen
 from relay.links.proxy_protocol import ProxyProtocolFactory
-from relay.metrics import Metrics
 from relay.nvx import check_nvx
 from relay.proxies import TrustedProxies
 from relay.settings import MadeSecretFile, listeners, read_router, router_keys
@@ -103,22 +101,13 @@ class RouterService(MainService):
         self._reread = reread
         self._made: list[str] = []
         self._warned: set[str] = set()
-        limits = settings.limits
-        self.metrics = Metrics()
-        self.wheel = Wheel(reactor)
-        self.ledger = Ledger(limits.buffered_bytes, self.wheel)
-        self.broker = Broker(limits, self.wheel, self.ledger, self.metrics, secrets.randbits)
-        self._around = Surroundings(
-            self.wheel, self.ledger, limits.frame_bytes, limits.window_bytes, limits.streams
-        )
-        reception = Reception(self.broker, limits, self.wheel, self.metrics, reactor.seconds)
+        self.around = Surroundings.of_process(reactor, settings.limits)
+        self.broker = Broker(self.around, secrets.randbits)
         self._proxies = TrustedProxies(settings.trusted_proxies)
         self._hall = Hall(
-            reception,
+            Reception(self.broker, self.around),
             self.broker,
-            self._around,
-            limits,
-            self.metrics,
+            self.around,
             Services(self.broker, reactor),
             reactor,
             self._proxies.believed_peer,
@@ -191,13 +180,7 @@ class RouterService(MainService):
 
     def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
         self._faces = faces
-        self.broker.adopt(settings.limits)
-        self._hall.limits = settings.limits
-        self._hall.reception.adopt(settings.limits)
-        self.ledger.cap_bytes = settings.limits.buffered_bytes
-        self._around.frame_bytes = settings.limits.frame_bytes
-        self._around.window_bytes = settings.limits.window_bytes
-        self._around.max_streams = settings.limits.streams
+        self.around.adopt(settings.limits)
         self._proxies.networks = TrustedProxies(settings.trusted_proxies).networks
         self._hall.liveness = {
             dialect.name: (dialect.ping_s, dialect.dead_s) for dialect in settings.dialects
@@ -223,7 +206,7 @@ class RouterService(MainService):
                 factory.noisy = False
             if settings.proxy_protocol:
                 factory = ProxyProtocolFactory(
-                    factory, self._proxies, self._reactor, lambda: self._hall.limits.head_s
+                    factory, self._proxies, self._reactor, lambda: self.around.limits.head_s
                 )
             address = await self._listen(listener.endpoint, factory)
             say_listening(self.log, listener, address)
@@ -232,7 +215,7 @@ class RouterService(MainService):
             front = FrontFactory(self._hall, lambda: (admin,))
             address = await self._listen(settings.admin, front)
             self._admin_port = self._ports[-1]
-            say_admin(self.log, address, "" if is_loopback(address) else admin.require_token())
+            say_admin(self.log, address, "" if is_local(address) else admin.require_token())
         say_next_steps(self.log, self._made, settings.config_file)
         self._warn()
         self._watch_loop(self._reactor.seconds())
@@ -241,7 +224,7 @@ class RouterService(MainService):
     def _watch_loop(self, due: float) -> None:
         """Measure how late the reactor comes round."""
         now = self._reactor.seconds()
-        self.metrics.loop_lag_s = max(0.0, now - due)
+        self.around.metrics.loop_lag_s = max(0.0, now - due)
         self._lag_timer = self._reactor.callLater(LAG_CHECK_S, self._watch_loop, now + LAG_CHECK_S)
 
     async def _listen(self, endpoint: str, factory: Any) -> IAddress:  # any protocol's
@@ -281,7 +264,7 @@ class RouterService(MainService):
         await self._hall.when_empty()
         if admin is not None:
             await maybeDeferred(admin.stopListening)
-        self.wheel.stop()
+        self.around.wheel.stop()
         if self._lag_timer is not None and self._lag_timer.active():
             self._lag_timer.cancel()
 
@@ -325,7 +308,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def is_loopback(address: IAddress) -> bool:
+def is_local(address: IAddress) -> bool:
     """:returns: whether only this machine reaches it."""
-    host = str(getattr(address, "host", ""))
-    return host.startswith("127.") or host == "::1" or not hasattr(address, "port")
+    host = getattr(address, "host", None)  # a Unix socket has none
+    return host is None or is_loopback(host)

@@ -15,15 +15,12 @@ from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from typing_extensions import override
 
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
 from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import CannotListen, ConfigurationError, RelayError
 from relay.lifecycle import MainService
 from relay.links.outward import Outward
-from relay.metrics import Metrics
 from relay.settings import StdinSecret, read_tunnels
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
 from relay.vocabulary import CLEAN_REASONS, Role
@@ -69,9 +66,7 @@ class TunnelsService(MainService):
         self.settings = settings
         self._reread = reread
         self._reactor = reactor
-        self.metrics = Metrics()
-        self._wheel = Wheel(reactor)
-        self._ledger = Ledger(Limits().buffered_bytes, self._wheel)
+        self._around = Surroundings.of_process(reactor, Limits())
         self._outwards: dict[str, Outward] = {}
         self._running: dict[str, Deferred[None]] = {}
         self._connected: dict[str, list[Deferred[None]]] = {}
@@ -150,14 +145,12 @@ class TunnelsService(MainService):
         DeferredList(listening).addCallback(lambda _: self._all_ready())
 
     def _make_outward(self, tunnel: TunnelSettings) -> Outward:
-        around = Surroundings(self._wheel, self._ledger, window_bytes=tunnel.window_bytes)
-
         def connected() -> None:
             self._standing.add(tunnel.name)
             for waiting in self._connected.pop(tunnel.name, ()):
                 waiting.callback(None)
 
-        return Outward(tunnel, self._reactor, around, self.metrics, connected)
+        return Outward(tunnel, self._reactor, self._around, connected)
 
     def _say(self, tunnel: TunnelSettings) -> None:
         verb = "offers" if tunnel.role is Role.HOST else "listens for"
@@ -207,7 +200,7 @@ class TunnelsService(MainService):
         await DeferredList(stops)
         for running in tuple(self._running.values()):
             running.cancel()
-        self._wheel.stop()
+        self._around.wheel.stop()
 
 
 def changed_for_restart(before: TunnelsSettings, after: TunnelsSettings) -> list[str]:

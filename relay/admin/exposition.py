@@ -19,8 +19,7 @@ from prometheus_client.registry import Collector
 
 from relay import __version__
 from relay.core.broker import Broker
-from relay.core.ledger import Ledger
-from relay.metrics import Metrics
+from relay.core.surroundings import Surroundings
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -28,9 +27,8 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 class ICounted(Protocol):
     """What is counted."""
 
+    around: Surroundings
     broker: Broker
-    ledger: Ledger
-    metrics: Metrics
 
 
 class _Snapshot(Collector):
@@ -62,19 +60,21 @@ class _Snapshot(Collector):
             circuits.add_metric([dialect], count)
         yield circuits
         yield GaugeMetricFamily(
-            "relay_buffered_bytes", "bytes that wait for slow readers", self._counted.ledger.total
+            "relay_buffered_bytes",
+            "bytes that wait for slow readers",
+            self._counted.around.ledger.total,
         )
         yield GaugeMetricFamily(
             "relay_loop_lag_seconds",
             "how late the event loop was at its last look at the clock",
-            self._counted.metrics.loop_lag_s,
+            self._counted.around.metrics.loop_lag_s,
         )
         yield InfoMetricFamily(
             "relay_build", "version", {"version": __version__, "python": platform.python_version()}
         )
 
     def _totals(self) -> Iterator[Metric]:
-        metrics, broker = self._counted.metrics, self._counted.broker
+        metrics, broker = self._counted.around.metrics, self._counted.broker
         for name, text, totals in (
             ("relay_circuits", "circuits that ended", metrics.circuits_total),
             ("relay_refused", "requests, links and calls refused", metrics.refused_total),
@@ -82,6 +82,22 @@ class _Snapshot(Collector):
             family = CounterMetricFamily(f"{name}_total", text, labels=["dialect", "reason"])
             for (dialect, reason), count in totals.items():
                 family.add_metric([dialect, reason.value], count)
+            yield family
+        for name, text, counts in (
+            (
+                "relay_failed_logins",
+                "credentials that did not pass",
+                metrics.failed_logins_total,
+            ),
+            (
+                "relay_lost_messages",
+                "messages of topics that a slow reader missed",
+                metrics.lost_messages_total,
+            ),
+        ):
+            family = CounterMetricFamily(f"{name}_total", text, labels=["dialect"])
+            for dialect, count in counts.items():
+                family.add_metric([dialect], count)
             yield family
         carried = Counter(metrics.bytes_total)
         for circuit in broker.circuits:
@@ -98,7 +114,7 @@ class _Snapshot(Collector):
         yield self._handshakes()
 
     def _handshakes(self) -> Metric:
-        histogram = self._counted.metrics.handshake_s
+        histogram = self._counted.around.metrics.handshake_s
         buckets, total = [], 0
         for bound, count in zip((*histogram.bounds, "+Inf"), histogram.counts, strict=True):
             total += count

@@ -7,15 +7,15 @@ for the bearer token in ``STATE-DIR/admin.token``, which is made when it is miss
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from zope.interface import implementer
 
 from relay.admin.exposition import CONTENT_TYPE, exposition
 from relay.core.broker import Broker
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
+from relay.core.surroundings import Surroundings
 from relay.errors import (
     AuthError,
     BadRequest,
@@ -25,7 +25,6 @@ from relay.errors import (
     TooLarge,
 )
 from relay.interfaces import IConversation, IRouterFace, IServices, Route
-from relay.metrics import Metrics
 from relay.settings import MadeSecretFile
 from relay.vocabulary import (
     Claims,
@@ -51,10 +50,8 @@ POST_PATHS = (f"{API}/revoke",)
 class IObserved(Protocol):
     """What the admin address looks at."""
 
+    around: Surroundings
     broker: Broker
-    ledger: Ledger
-    metrics: Metrics
-    wheel: Wheel
 
     def is_ready(self) -> str:
         """:returns: empty when new links are taken, else why not."""
@@ -70,7 +67,6 @@ class AdminFace:
     """
 
     name: str = "admin"
-    first_segments: frozenset[str] = frozenset()
     catch_all: bool = True
     frame_policy: FramePolicy = FramePolicy(TextPolicy.CLOSE, False, False, 0, 0)
 
@@ -149,6 +145,9 @@ class AdminFace:
         return 400
 
     def _revoke(self, request: Request) -> Response:
+        if request.header("origin") is not None:
+            # only browsers say it: loopback is open to the pages of anybody
+            raise BadRequest("a web page may not ask for this")
         try:
             wanted: object = json.loads(request.body)
         except (ValueError, RecursionError):
@@ -160,7 +159,7 @@ class AdminFace:
         if unknown:
             raise BadRequest(f"unknown member {unknown[0]!r}; known are {', '.join(sorted(names))}")
         until = wanted.pop("until", None)
-        if until is not None and (isinstance(until, bool) or not isinstance(until, int | float)):
+        if until is not None and not _is_time(until):
             raise BadRequest("until is a time in Unix seconds")
         if not all(isinstance(value, str) for value in wanted.values()):
             raise BadRequest("dialect, subject, offer and token_id are strings")
@@ -171,12 +170,12 @@ class AdminFace:
         return json_response({"ended": ended})
 
     def _status(self) -> dict[str, object]:
-        broker, now = self._observed.broker, self._observed.wheel.now()
+        broker, now = self._observed.broker, self._observed.around.wheel.now()
         return {
             "ready": not self._observed.is_ready(),
             "draining": broker.draining,
             "pending_calls": broker.pending_calls(),
-            "buffered_bytes": self._observed.ledger.total,
+            "buffered_bytes": self._observed.around.ledger.total,
             "links": [
                 {
                     "link": session.label,
@@ -209,6 +208,11 @@ class AdminFace:
                 for circuit in broker.circuits
             ],
         }
+
+
+def _is_time(value: object) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -math.inf < cast(float, value) < math.inf
 
 
 def json_response(value: object, status: int = 200) -> Response:

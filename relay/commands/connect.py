@@ -16,15 +16,13 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger, globalLogBeginner
 from twisted.python.failure import Failure
 
+from relay.addresses import with_port
 from relay.commands.output import WrongUsage
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
 from relay.core.surroundings import Surroundings
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError, Refused, RelayError
 from relay.links.outward import Outward
 from relay.logs import make_observer
-from relay.metrics import Metrics
 from relay.settings import (
     DialectKeys,
     Faults,
@@ -36,6 +34,7 @@ from relay.settings import (
 )
 from relay.settings.faults import listed
 from relay.settings.ini import Section
+from relay.settings.keys import DEFAULT_DIALECT, DEFAULT_SERVICE
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
 from relay.vocabulary import CLEAN_REASONS, Reason, Role
 
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
 
 DOOR = "stdio:"
 LOG_LEVEL = "warn"
-DEFAULT_SERVICE = "default"
 NAME_KEYS = ("agent", "id", "label", "session", "service")
 """What NAME is, where it is no section: the first of these that the dialect has."""
 
@@ -144,7 +142,7 @@ def read_call(
     section = _choose(arguments.name, sections, options, environ, shown)
     dialect = _dialect(section, options)
     own = [key.name for key in dialects[dialect].client] if dialect in dialects else []
-    if arguments.name is not None and (section is None or arguments.name != _short(section)):
+    if arguments.name is not None and (section is None or arguments.name != section.tunnel):
         options[next((key for key in NAME_KEYS if key in own), "service")] = arguments.name
     if arguments.address is not None:
         if "target" not in own:
@@ -153,14 +151,11 @@ def read_call(
             )
         if arguments.port is None:
             raise WrongUsage("ADDRESS needs a PORT")
-        host = arguments.address
-        options["target"] = (
-            f"[{host}]:{arguments.port}" if ":" in host else f"{host}:{arguments.port}"
-        )
+        options["target"] = with_port(arguments.address, arguments.port)
     if section is not None and options["service"] is None:
         options["service"] = _only_service(section)
     try:
-        name = None if section is None else _short(section)
+        name = None if section is None else section.tunnel
         read = read_tunnels(Role.CLIENT, options, environ, directory, dialects, name)
     except ConfigurationError as error:
         raise ConfigurationError([_in_our_words(fault) for fault in error.faults]) from None
@@ -194,7 +189,7 @@ def _choose(
 ) -> Section | None:
     """:returns: the section of that name, else the only one for that service, else the only one"""
     for section in sections:
-        if _short(section) == name:
+        if section.tunnel == name:
             return section
     if options["router"] or environ.get("RELAY_ROUTER"):
         return None
@@ -204,7 +199,7 @@ def _choose(
         return leading[0]
     if len(sections) < 2:
         return sections[0] if sections else None
-    known = listed(map(_short, sections), "or")
+    known = listed((section.tunnel for section in sections), "or")
     what = (
         f"{shown} has no section [client:{wanted}]" if wanted else f"{shown} has several sections"
     )
@@ -230,13 +225,9 @@ def _only_service(section: Section) -> str:
     return services[0]
 
 
-def _short(section: Section) -> str:
-    return section.name.partition(":")[2].strip()
-
-
 def _dialect(section: Section | None, options: Mapping[str, object]) -> str:
     said = section.entries.get("dialect") if section is not None else None
-    written = said.pieces[0].text if said is not None and said.pieces else "portal"
+    written = said.pieces[0].text if said is not None and said.pieces else DEFAULT_DIALECT
     return cast("str | None", options["dialect"]) or written
 
 
@@ -270,10 +261,8 @@ class _Call:
     def __init__(self, settings: TunnelSettings, reactor: IReactor) -> None:
         self._settings = settings
         self._reactor = reactor
-        self._wheel = Wheel(reactor)
-        ledger = Ledger(Limits().buffered_bytes, self._wheel)
-        around = Surroundings(self._wheel, ledger, window_bytes=settings.window_bytes)
-        self._outward = _Once(settings, reactor, around, Metrics(), lambda: None)
+        around = Surroundings.of_process(reactor, Limits())
+        self._outward = _Once(settings, reactor, around, lambda: None)
         self._running: Deferred[None] = Deferred()
         self._signal = 0
 
@@ -290,7 +279,7 @@ class _Call:
         self._reactor.run(installSignalHandlers=False)  # type: ignore[call-arg]  # not in IReactorCore
         if self._signal:
             return SIGNAL_STATUS + self._signal
-        stdio, reason = self._outward.stdio, self._outward.stdio_reason
+        stdio, reason = self._outward.doors.stdio, self._outward.doors.stdio_reason
         if self._outward.failure is not None:
             raise self._complaint("no call", self._outward.failure)
         if stdio is not None and stdio.fault is not None:
@@ -331,8 +320,8 @@ class _Call:
             return
         self._signal = number
         self._reactor.callLater(HURRY_S, self._outward.hurry)
-        if self._outward.stdio is not None:
-            self._outward.stdio.hang_up()
+        if self._outward.doors.stdio is not None:
+            self._outward.doors.stdio.hang_up()
         self._running.cancel()
 
     def _complaint(self, what: str, error: RelayError) -> RelayError:

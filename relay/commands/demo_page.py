@@ -75,7 +75,7 @@ class Page(Resource):
 
     def figures(self) -> dict[str, object]:
         """:returns: what has gone through the router so far."""
-        metrics = self._router.metrics
+        metrics = self._router.around.metrics
         circuits = self._router.broker.circuits
         counted = {
             way: sum(count for (_, key), count in metrics.bytes_total.items() if key == way)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from typing_extensions import override
 
+from relay.addresses import with_port
 from relay.auth import in_words
 from relay.commands.output import WrongUsage, add_json, result
 from relay.errors import ConfigurationError, RelayError
@@ -132,7 +133,7 @@ def admin_url(endpoint: str) -> str:
     host = parts.named.get("interface", "")
     if not host.strip("0.:"):
         host = "::1" if parts.kind == "tcp6" else "127.0.0.1"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"http://{with_port(host, port)}"
 
 
 def fetch(url: str, token: str | None = None) -> Answer:

@@ -17,7 +17,9 @@ from typing import NamedTuple, Protocol, cast
 
 from relay.auth import TOKEN_BYTES, in_words, inspect, mint, verify
 from relay.commands.output import WrongUsage, add_json, event, hint, result
+from relay.dialects import dialect_keys
 from relay.errors import AuthError, ConfigurationError, RelayError, TokenInvalid
+from relay.settings import read_router
 from relay.settings.model import SecretSource
 from relay.settings.secrets import EnvironmentSecret, MadeSecretFile, SecretFile
 from relay.vocabulary import Claims, Jwt
@@ -223,10 +225,6 @@ def _sources(
 def _configured(
     config: str | None, environ: Mapping[str, str], name: str, keys: tuple[str, ...]
 ) -> list[SecretSource]:
-    # The only way that needs all dialects, and with them Twisted.
-    from relay.dialects import dialect_keys
-    from relay.settings import read_router
-
     settings = read_router({"config": config}, environ, Path.cwd(), dialect_keys())
     sources = [
         cast(SecretSource, section.values[key])

@@ -19,8 +19,9 @@ from twisted.logger import Logger
 
 from relay import auth
 from relay.core.broker import Broker
-from relay.core.liveness import Entry, Wheel
+from relay.core.liveness import Entry
 from relay.core.session import Session
+from relay.core.surroundings import Surroundings
 from relay.errors import (
     AuthError,
     BadRequest,
@@ -30,8 +31,6 @@ from relay.errors import (
     UpgradeRequired,
 )
 from relay.interfaces import IConversation, IGreeting, IRouterFace, Route
-from relay.metrics import Metrics
-from relay.settings.model import Limits
 from relay.vocabulary import (
     Accept,
     Call,
@@ -86,8 +85,6 @@ class Reception:
     """Judges requests, and what links ask for until they have shown a credential.
 
     It stands before the broker as a switch of its own (:class:`relay.core.surroundings.ISwitch`).
-
-    :param unix_time: Unix seconds, against which tokens are judged
     """
 
     log = Logger()
@@ -95,23 +92,12 @@ class Reception:
     def __init__(
         self,
         broker: Broker,
-        limits: Limits,
-        wheel: Wheel,
-        metrics: Metrics,
-        unix_time: Callable[[], float],
+        around: Surroundings,
     ) -> None:
         self.broker = broker
-        self.limits = limits
-        self._wheel = wheel
-        self._metrics = metrics
-        self._unix_time = unix_time
-        self._failed_logins = auth.FailedLogins(limits.failed_logins_per_min)
+        self._around = around
+        self._failed_logins = auth.FailedLogins(lambda: around.limits.failed_logins_per_min)
         self._strangers: dict[Session, Stranger] = {}
-
-    def adopt(self, limits: Limits) -> None:
-        """From now on other limits hold."""
-        self.limits = limits
-        self._failed_logins.limit_per_min = limits.failed_logins_per_min
 
     async def admit(self, face: IRouterFace, request: Request) -> Admission:
         """Judge a request.
@@ -145,8 +131,9 @@ class Reception:
 
         :param granted: called when it did, or when the link is gone
         """
-        late = ProtocolError(f"no credential came within {self.limits.handshake_s:g} s")
-        timer = self._wheel.after(self.limits.handshake_s, lambda: session.fail(late))
+        handshake_s = self._around.limits.handshake_s
+        late = ProtocolError(f"no credential came within {handshake_s:g} s")
+        timer = self._around.wheel.after(handshake_s, lambda: session.fail(late))
         self._strangers[session] = Stranger(dialect, peer, granted, timer)
 
     # -- ISwitch ---------------------------------------------------------------------------------
@@ -169,7 +156,9 @@ class Reception:
             session.link.pause_reading()
             stranger.delayed = True
             stranger.timer.cancel()
-            stranger.timer = self._wheel.after(delay_s, functools.partial(session.fail, error))
+            stranger.timer = self._around.wheel.after(
+                delay_s, functools.partial(session.fail, error)
+            )
         except RelayError as error:
             self.refused(stranger.dialect, stranger.peer, session.label, error)
             raise
@@ -193,7 +182,7 @@ class Reception:
         self.broker.lost(session, reason, close, detail)
 
     def _greet(self, session: Session, hello: Hello) -> Grant:
-        claims = auth.verify(hello.credential, self._unix_time())
+        claims = auth.verify(hello.credential, self._around.wheel.now())
         grant = IGreeting(session.conversation).grant(claims)
         self._check_limits(grant)
         self.broker.judge(None, grant)
@@ -214,13 +203,13 @@ class Reception:
         if route.greets:
             check_upgrade(request)
             return Admission(face, route, None, face.conversation(request, route, None))
-        claims = auth.verify(face.credential(request, route), self._unix_time())
+        claims = auth.verify(face.credential(request, route), self._around.wheel.now())
         if route.websocket:
             check_upgrade(request)
         grant = face.grant(claims, request, route)
         self._check_limits(grant)
         if not route.websocket:
-            self.broker.denials.check(grant, self._unix_time())
+            self.broker.denials.check(grant, self._around.wheel.now())
             return Admission(face, route, grant, None)
         conversation = face.conversation(request, route, grant)
         self.broker.judge(conversation.intent, grant)
@@ -232,7 +221,7 @@ class Reception:
         return self.broker.hold_s(admission.conversation.intent)
 
     def _check_limits(self, grant: Grant) -> None:
-        limit = self.limits.links_per_subject
+        limit = self._around.limits.links_per_subject
         if limit:
             whose = (grant.dialect, grant.subject)
             held = sum(
@@ -245,16 +234,16 @@ class Reception:
 
     def _login_failed(self, dialect: str, peer: str, where: str, error: AuthError) -> float:
         """:returns: seconds that the answer is to wait."""
-        self._metrics.failed_logins_total[dialect] += 1
+        self._around.metrics.failed_logins_total[dialect] += 1
         self.refused(dialect, peer, where, error)
-        return self._failed_logins.failed(peer, self._unix_time())
+        return self._failed_logins.failed(peer, self._around.wheel.now())
 
     def refused(self, dialect: str, peer: str, where: str, error: RelayError) -> None:
         """Count and log a refusal.
 
         :param where: the path that was asked for, or the link
         """
-        self._metrics.refused(dialect, error.reason)
+        self._around.metrics.refused(dialect, error.reason)
         self.log.info(
             "{kind} from {peer}: {dialect} {path}: {reason}: {text}",
             event="login-failed" if isinstance(error, AuthError) else "refused",
@@ -268,7 +257,7 @@ class Reception:
 
     def _sleep(self, seconds: float) -> Deferred[None]:
         done: Deferred[None] = Deferred()
-        self._wheel.after(seconds, lambda: done.callback(None))
+        self._around.wheel.after(seconds, lambda: done.callback(None))
         return done
 
 

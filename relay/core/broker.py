@@ -7,17 +7,15 @@ from collections.abc import Callable, Mapping
 from twisted.logger import Logger
 
 from relay.core.denials import Denials
-from relay.core.ledger import Ledger
-from relay.core.liveness import Entry, Wheel
+from relay.core.liveness import Entry
 from relay.core.registry import Registry
 from relay.core.session import Session
 from relay.core.standing import PendingCall
 from relay.core.stream import Circuit, join
+from relay.core.surroundings import Surroundings
 from relay.core.topic import Topic
 from relay.errors import GoingAway, ProtocolError, WrongName
 from relay.interfaces import IStream
-from relay.metrics import Metrics
-from relay.settings.model import Limits
 from relay.vocabulary import (
     Accept,
     Call,
@@ -44,28 +42,18 @@ class Broker:
 
     def __init__(
         self,
-        limits: Limits,
-        wheel: Wheel,
-        ledger: Ledger,
-        metrics: Metrics,
+        around: Surroundings,
         random_bits: Callable[[int], int],
     ) -> None:
-        self.limits = limits
-        self.metrics = metrics
         self.sessions: set[Session] = set()
         self.circuits: set[Circuit] = set()
         self.topics: dict[TopicName, Topic] = {}
         self.denials = Denials()
-        self.registry = Registry(limits, wheel, ledger, metrics, random_bits, self._connect)
+        self.registry = Registry(around, random_bits, self._connect)
         self.draining = False
-        self._wheel = wheel
-        self._ledger = ledger
+        self._around = around
         self._expiries: dict[Session, Entry] = {}
         self._drained: list[Callable[[], None]] = []
-
-    def adopt(self, limits: Limits) -> None:
-        """Take new limits; what stands stays."""
-        self.limits = self.registry.limits = limits
 
     # -- before a handshake is over --------------------------------------------------------------
 
@@ -89,7 +77,7 @@ class Broker:
     def _check_open(self, event: Event | None, grant: Grant) -> None:
         """Is this allowed by the grant, by revocations, and while draining? :raises RelayError:"""
         name = _name_of(event)
-        self.denials.check(grant, self._wheel.now(), () if name is None else (name,))
+        self.denials.check(grant, self._around.wheel.now(), () if name is None else (name,))
         if self.draining:
             raise GoingAway("this router is going away", "connect again", retry_after_s=1)
         if name is not None and grant.name is not None and grant.name != name:
@@ -102,7 +90,7 @@ class Broker:
         self.sessions.add(session)
         grant = session.grant
         if grant is not None and grant.ends_links and grant.expires is not None:
-            self._expiries[session] = self._wheel.at(
+            self._expiries[session] = self._around.wheel.at(
                 grant.expires, lambda: session.end(Reason.EXPIRED)
             )
 
@@ -149,7 +137,7 @@ class Broker:
             dialect=session.grant.dialect if session.grant else "?",
             role=session.conversation.role.value,
             subject=session.grant.subject if session.grant else "?",
-            seconds=self._wheel.now() - session.started,
+            seconds=self._around.wheel.now() - session.started,
             reason=reason.value,
             detail=f" ({detail})" if detail else "",
         )
@@ -225,7 +213,10 @@ class Broker:
             callee.reset(pending.session.reason or Reason.PEER_CLOSED, None)
             return
         name = pending.call.name + (f"/{pending.call.service}" if pending.call.service else "")
-        circuit = join(name, caller, callee, self._wheel, self._circuit_closed, self.limits.idle_s)
+        around = self._around
+        circuit = join(
+            name, caller, callee, around.wheel, self._circuit_closed, around.limits.idle_s
+        )
         if circuit.reason is None:
             self.circuits.add(circuit)
         if pending.finished:
@@ -235,7 +226,7 @@ class Broker:
         self.circuits.discard(circuit)
         up, down = circuit.bytes()
         reason = circuit.reason or Reason.INTERNAL
-        self.metrics.circuit_closed(circuit.name.partition(":")[0], reason, up, down)
+        self._around.metrics.circuit_closed(circuit.name.partition(":")[0], reason, up, down)
         self.log.info(
             "circuit closed: {offer} {link} -> {partner}, {bytes_in} bytes up, {bytes_out} down, "
             "{seconds:.1f} s: {reason}",
@@ -245,7 +236,7 @@ class Broker:
             partner=circuit.callee.label,
             bytes_in=up,
             bytes_out=down,
-            seconds=self._wheel.now() - circuit.started,
+            seconds=self._around.wheel.now() - circuit.started,
             reason=reason.value,
         )
         self._tell_drained()
@@ -261,7 +252,7 @@ class Broker:
         topic = self.topics.get(event.topic)
         if topic is None:
             topic = self.topics[event.topic] = Topic(
-                event.topic, self._ledger, self.metrics, self._topic_empty
+                event.topic, self._around.ledger, self._around.metrics, self._topic_empty
             )
         topic.enter(stream, event)
 

@@ -48,7 +48,7 @@ class Wheel:
         self._stopped = False
 
     def now(self) -> float:
-        """:returns: the clock's seconds."""
+        """:returns: the clock's seconds; a reactor's are Unix seconds, as tokens have them."""
         return self._clock.seconds()
 
     def after(self, delay_s: float, callback: Callable[[], None]) -> Entry:

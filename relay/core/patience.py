@@ -1,10 +1,9 @@
 """How long a daemon waits before it tries again.
 
-The waits of DESIGN 4: nothing answers: 0.25 s doubling to 1 s with full jitter, so that a tunnel
-works within a second of the router's return. An answer refuses: 1 s doubling to 30 s, each +-25 %,
-``Retry-After`` obeyed. Replaced by another host: 1 s doubling to 5 min, until a registration lasts.
-After a link that stood and was lost: within 0.25 s, spread, since a router that dies loses a whole
-fleet at one moment.
+Nothing answers: 0.25 s doubling to 1 s with full jitter, so that a tunnel works within a second of
+the router's return. An answer refuses: 1 s doubling to 30 s, each +-25 %, ``Retry-After`` obeyed.
+Replaced by another host: 1 s doubling to 5 min, until a registration lasts. After a link that stood
+and was lost: within 0.25 s, spread, since a router that dies loses a whole fleet at one moment.
 """
 
 from __future__ import annotations

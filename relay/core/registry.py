@@ -13,15 +13,12 @@ from collections.abc import Callable, Mapping
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from relay.core.ledger import Ledger
-from relay.core.liveness import Wheel
 from relay.core.rivals import Rivals
 from relay.core.session import Session
 from relay.core.standing import PendingCall, Standing
+from relay.core.surroundings import Surroundings
 from relay.errors import CallGone, HostAbsent, LimitReached, NoSuchOffer, RelayError
 from relay.interfaces import ICircuit, IStream
-from relay.metrics import Metrics
-from relay.settings.model import Limits
 from relay.vocabulary import (
     CLEAN_REASONS,
     Answer,
@@ -53,21 +50,15 @@ class Registry:
 
     def __init__(
         self,
-        limits: Limits,
-        wheel: Wheel,
-        ledger: Ledger,
-        metrics: Metrics,
+        around: Surroundings,
         random_bits: Callable[[int], int],
         connect: Callable[[PendingCall, IStream], None],
     ) -> None:
-        self.limits = limits
         self.closed = False
-        self._wheel = wheel
-        self._ledger = ledger
-        self._metrics = metrics
+        self._around = around
         self._random_bits = random_bits
         self._connect = connect
-        self._rivals = Rivals(wheel)
+        self._rivals = Rivals(around.wheel)
         self._standings: dict[OfferName, Standing] = {}
         self._offered: dict[Session, set[OfferName]] = {}
         self._callers: dict[IStream, PendingCall] = {}
@@ -104,7 +95,7 @@ class Registry:
             return
         if offer.rivalry is Rivalry.LIVE_KEEPS:
             raise LimitReached(f"{offer.name} is registered already, and its host is alive")
-        if len(standing.responders) >= self.limits.links_per_offer:
+        if len(standing.responders) >= self._around.limits.links_per_offer:
             raise LimitReached(f"{offer.name} has {len(standing.responders)} registrations already")
 
     def hold_s(self, offer: Offer) -> float:
@@ -182,7 +173,7 @@ class Registry:
                 "find out why its host does not answer",
                 retry_after_s=5,
             )
-        self._ledger.admit()
+        self._around.ledger.admit()
         return standing
 
     def call(self, session: Session, subject: str, call: Call) -> None:
@@ -194,9 +185,9 @@ class Registry:
         )
         stream.circuit = _Waiting(self, pending)
         self._callers[stream] = pending
-        if self.limits.pending_s:
-            pending.timer = self._wheel.after(
-                self.limits.pending_s, lambda: self._timed_out(pending)
+        if self._around.limits.pending_s:
+            pending.timer = self._around.wheel.after(
+                self._around.limits.pending_s, lambda: self._timed_out(pending)
             )
         standing.waiting.append(pending)
         self._announce_waiting(call.name, standing)
@@ -265,7 +256,7 @@ class Registry:
                 and standing.session.reason is None
                 and standing.offer is not None
                 and self._takes_calls(standing.session, standing.offer)
-                and len(standing.announced) < self.limits.pending_calls
+                and len(standing.announced) < self._around.limits.pending_calls
                 and not self.closed
             ):
                 pending = standing.waiting.pop(0)
@@ -273,7 +264,7 @@ class Registry:
                     self._hand_to_next(standing, pending)
                     continue
                 pending.announced = True
-                pending.announced_at = self._wheel.now()
+                pending.announced_at = self._around.wheel.now()
                 standing.announced[pending.call.key] = pending
                 if standing.offer.answer is Answer.STREAM:
                     self._open_on(standing.session, pending)
@@ -295,8 +286,8 @@ class Registry:
         One that was told of it just now, because the calls before it were given up, had not.
         """
         if pending.announced:
-            waited_s = self._wheel.now() - pending.announced_at
-            return waited_s >= self.limits.pending_s / 2
+            waited_s = self._around.wheel.now() - pending.announced_at
+            return waited_s >= self._around.limits.pending_s / 2
         standing = self._standings[pending.call.name]
         return standing.session is not None and standing.session.full
 
@@ -331,11 +322,11 @@ class Registry:
     def _timed_out(self, pending: PendingCall) -> None:
         reason = Reason.HOST_SILENT if self._is_to_blame(pending) else Reason.LIMIT
         self.give_up(pending, reason)
-        self._metrics.refused(pending.call.name.partition(":")[0], reason)
+        self._around.metrics.refused(pending.call.name.partition(":")[0], reason)
         pending.session.end_stream(
             pending.call.stream,
             reason,
-            detail=f"{pending.call.name} did not answer within {self.limits.pending_s:g} s",
+            detail=f"{pending.call.name} did not answer within {self._around.limits.pending_s:g} s",
         )
 
 

@@ -219,7 +219,7 @@ class Session:
         if stream is not None:
             return stream
         self.check_room()
-        stream = begin_stream(self, stream_id, send_credit, self.around.window_bytes)
+        stream = begin_stream(self, stream_id, send_credit, self.around.limits.window_bytes)
         if self.reason is not None:
             stream.peer_reset(self.reason, self._close)
             return stream
@@ -240,7 +240,7 @@ class Session:
 
     def check_room(self) -> None:
         """:raises LimitReached: when the link or the process carries as much as it may."""
-        if len(self._streams) >= self.around.max_streams:
+        if len(self._streams) >= self.around.limits.streams:
             raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
         self.around.ledger.admit()
 

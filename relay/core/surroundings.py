@@ -1,40 +1,44 @@
-"""What a session is given: what all of a process share, and who decides on requests."""
+"""What the core is given: what a whole process shares, and who decides on requests."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
+
+from twisted.internet.interfaces import IReactorTime
 
 from relay.core.ledger import Ledger
 from relay.core.liveness import Wheel
+from relay.metrics import Metrics
+from relay.settings.model import Limits
 from relay.vocabulary import Accept, Call, Close, Enter, Hello, Join, Offer, Reason
 
 if TYPE_CHECKING:
     from relay.core.session import Session
 
-MAX_STREAMS = 1024
 
-
+@dataclass(slots=True, eq=False)
 class Surroundings:
-    """What all sessions of a process share.
+    """What a whole process shares.
 
-    :param frame_bytes: largest payload that is put into one frame of a shared link
+    :ivar limits: those in force; whoever is held to one looks here each time
     """
 
-    __slots__ = ("frame_bytes", "ledger", "max_streams", "wheel", "window_bytes")
+    wheel: Wheel
+    ledger: Ledger
+    metrics: Metrics
+    limits: Limits
 
-    def __init__(
-        self,
-        wheel: Wheel,
-        ledger: Ledger,
-        frame_bytes: int = 64 * 1024,
-        window_bytes: int = 1024 * 1024,
-        max_streams: int = MAX_STREAMS,
-    ) -> None:
-        self.wheel = wheel
-        self.ledger = ledger
-        self.frame_bytes = frame_bytes
-        self.window_bytes = window_bytes
-        self.max_streams = max_streams
+    @classmethod
+    def of_process(cls, clock: IReactorTime, limits: Limits) -> Surroundings:
+        """:returns: new ones. :param clock: the reactor, or a ``task.Clock``"""
+        wheel = Wheel(clock)
+        return cls(wheel, Ledger(limits.buffered_bytes, wheel), Metrics(), limits)
+
+    def adopt(self, limits: Limits) -> None:
+        """From now on other limits hold; what stands already keeps its sizes."""
+        self.limits = limits
+        self.ledger.cap_bytes = limits.buffered_bytes
 
 
 class ISwitch(Protocol):

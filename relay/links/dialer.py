@@ -12,9 +12,11 @@ from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
 from twisted.python.failure import Failure
 
+from relay.addresses import with_port
 from relay.errors import CannotConnect, NotARouter, Refused, RelayError
 from relay.links.proxy import ProxyEndpoint
-from relay.links.websocket import ClientLink, ClientLinkFactory
+from relay.links.responses import REASON_HEADER
+from relay.links.websocket import ClientLink, ClientLinkFactory, reason_of_word
 from relay.settings.model import TunnelSettings
 from relay.tls import ClientTls, TlsEndpoint
 from relay.vocabulary import Reason
@@ -31,7 +33,6 @@ HANDSHAKE_TIMEOUT_S = 10.0
 """... and given up after so long."""
 
 DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
-REASON_HEADER = "x-relay-reason"
 TEXT_LENGTH = 200
 
 REASONS_BY_STATUS = {
@@ -59,8 +60,6 @@ REMEDIES = {
 }
 PROXY_STATUSES = (401, 403, 429, 502, 503, 504)
 """What a proxy in front of a router may answer by itself."""
-
-_WORDS = {reason.value: reason for reason in Reason}
 
 
 class Dialer:
@@ -96,8 +95,8 @@ class Dialer:
         """
         scheme = "wss" if self._secure else "ws"
         query = self._query and ("&" if "?" in path else "?") + self._query
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        url = f"{scheme}://{host}:{self._port}{self._prefix}{path}{query}"
+        where = with_port(self._host, self._port)
+        url = f"{scheme}://{where}{self._prefix}{path}{query}"
         factory = ClientLinkFactory(url, headers, self._reactor)
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
         factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
@@ -154,7 +153,7 @@ class Dialer:
     def _explain(self, error: Exception) -> RelayError:
         if isinstance(error, RelayError):
             return error
-        where = f"{self._host}:{self._port}"
+        where = with_port(self._host, self._port)
         if isinstance(error, net_error.DNSLookupError):
             return CannotConnect(
                 f"the name {self._host} is not known", "check the name, and the DNS of this machine"
@@ -251,7 +250,7 @@ def refusal(
         return NotARouter(
             f"something else answers there: {text!r}", "is this the port of a relay router?"
         )
-    reason = _WORDS.get(headers.get(REASON_HEADER, "").strip())
+    reason = reason_of_word(headers.get(REASON_HEADER.lower(), "").strip())
     if reason is None:
         if status < 400 or ("server" in headers and status not in PROXY_STATUSES):
             return NotARouter(

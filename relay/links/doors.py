@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
 
+from relay.addresses import with_port
 from relay.errors import CannotConnect, TargetRefused
 from relay.interfaces import IStream
 from relay.links.listening import listen
@@ -56,7 +57,7 @@ class Doors:
         self.addresses.append((endpoint, address))
         self._count()
         number = getattr(address, "port", None)
-        return endpoint if number is None else f"{getattr(address, 'host', '')}:{number}"
+        return endpoint if number is None else with_port(getattr(address, "host", ""), number)
 
     def when_open(self, count: int) -> Deferred[None]:
         """:returns: fires when so many doors are open, or nobody needs them any more."""

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from relay.addresses import unmapped
 from relay.core.admission import Admission
 from relay.errors import LimitReached, NotFound, RelayError, TlsFailed
 from relay.interfaces import IRouterFace
@@ -173,7 +174,8 @@ class FrontDoor(Protocol):
 
     def _address(self) -> str:
         address: IAddress = self.transport.getPeer()  # type: ignore[union-attr]
-        return str(getattr(address, "host", None) or getattr(address, "name", None) or "local")
+        host = str(getattr(address, "host", None) or getattr(address, "name", None) or "local")
+        return unmapped(host)
 
     # -- judging ---------------------------------------------------------------------------------
 
@@ -218,7 +220,7 @@ class FrontDoor(Protocol):
             # it has left, and a link would never hear of it
             transport.loseConnection()
             return
-        self._hall.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
+        self._hall.around.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
         port = getattr(transport.getPeer(), "port", 0)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
         key = request.header("sec-websocket-key") or ""
@@ -239,7 +241,7 @@ class FrontDoor(Protocol):
         self._send(refusal(error, self._face))
 
     def _count_refusal(self, error: RelayError) -> None:
-        self._hall.metrics.refused("http", error.reason)
+        self._hall.around.metrics.refused("http", error.reason)
         self.log.info(
             "refused {peer}: {reason}: {text}",
             event="refused",

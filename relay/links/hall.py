@@ -18,7 +18,6 @@ from relay.core.session import Session
 from relay.core.surroundings import Surroundings
 from relay.interfaces import IServices
 from relay.links.websocket import ServerLink, ServerLinkFactory
-from relay.metrics import Metrics
 from relay.settings.model import Limits
 from relay.vocabulary import Request
 
@@ -49,8 +48,6 @@ class Hall:
         reception: Reception,
         broker: Broker,
         around: Surroundings,
-        limits: Limits,
-        metrics: Metrics,
         services: IServices,
         reactor: IReactorTime,
         believed_peer: Callable[[str, Request], str],
@@ -58,8 +55,6 @@ class Hall:
         self.reception = reception
         self.broker = broker
         self.around = around
-        self.limits = limits
-        self.metrics = metrics
         self.services = services
         self.reactor = reactor
         self.believed_peer = believed_peer
@@ -71,6 +66,11 @@ class Hall:
         self.queue: deque[IVisitor] = deque()
         self._open: set[ServerLink] = set()
         self._empty: list[Deferred[None]] = []
+
+    @property
+    def limits(self) -> Limits:
+        """:returns: those in force."""
+        return self.around.limits
 
     def enter(
         self,

@@ -69,7 +69,8 @@ class _Standing(Protocol):
 
 @implementer(IStreamClientEndpoint)
 class Keeper:
-    """An errand as an endpoint for ClientService; its retry policy is the waits of DESIGN 4.
+    """An errand as an endpoint for ClientService; its retry policy is
+    :class:`relay.core.patience.Patience`.
 
     :param kept: whose errand it is
     """
@@ -131,7 +132,8 @@ class Keeper:
         protocol = cast(Protocol, factory.buildProtocol(_NOWHERE))
         protocol.makeConnection(_SessionTransport(session))
         started = self._kept.now()
-        cast(Session, session).when_closed().addCallback(self._closed, protocol, started)
+        closed = cast(Session, session).when_closed()
+        closed.addCallback(self._closed, protocol, started).addErrback(self._broken, protocol)
         return protocol
 
     def _failed(self, error: RelayError) -> None:
@@ -179,6 +181,14 @@ class Keeper:
         if self._kept.settings.reconnect == "no":
             self._give_up(CannotConnect(why))
         protocol.connectionLost(Failure(CannotConnect(why)))
+
+    def _broken(self, failure: Failure, protocol: Protocol) -> None:
+        # a bug of ours must not leave a host without a link for ever
+        self.log.failure(
+            "{name}: cannot tell why the link ended", failure, name=self._kept.settings.name
+        )
+        self._next_s = self._patience.refused()
+        protocol.connectionLost(failure)
 
     def _give_up(self, error: RelayError) -> None:
         if not self._final.called:

@@ -11,6 +11,7 @@ from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 
+from relay.addresses import with_port
 from relay.errors import CannotListen
 
 PORT_TAKEN = "is another program using it?"
@@ -43,7 +44,7 @@ async def listen(reactor: object, endpoint: str, factory: Any) -> IListeningPort
     try:
         port: IListeningPort = await server.listen(factory)
     except CannotListenError as error:
-        where = f"{error.interface or '*'}:{error.port}"
+        where = with_port(error.interface or "*", error.port)
         # a Unix socket has a path in the port's place
         where = where if isinstance(error.port, int) else endpoint
         why, remedy = explain(error.socketError)

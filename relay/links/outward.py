@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -23,8 +24,6 @@ from relay.links.dialer import Dialer
 from relay.links.doors import Doors, connect_service
 from relay.links.keeper import Keeper
 from relay.links.outgoing import CallAttempt, OutgoingLinks
-from relay.links.stdio import StdioStream
-from relay.metrics import Metrics
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Event, Reason
 
@@ -45,7 +44,7 @@ refusal.
 class Outward:
     """One tunnel's outside.
 
-    :param metrics: of the process
+    :param around: of the process
     :param connected: called whenever the tunnel's offer stands
     :ivar doors: what it listens on
     :ivar asked_at: when the router last asked for something
@@ -58,7 +57,6 @@ class Outward:
         settings: TunnelSettings,
         reactor: IReactorTime,
         around: Surroundings,
-        metrics: Metrics,
         connected: Callable[[], None],
     ) -> None:
         self.settings = settings
@@ -66,11 +64,11 @@ class Outward:
         self.circuits: set[Circuit] = set()
         self.asked_at = -math.inf
         self._reactor = reactor
-        self._around = around
-        self._metrics = metrics
+        limits = replace(around.limits, window_bytes=settings.window_bytes)
+        self._around = replace(around, limits=limits)
         self._connected = connected
         self._dialer = Dialer(settings, reactor)
-        self._links = OutgoingLinks(settings, around, self._asked)
+        self._links = OutgoingLinks(settings, self._around, self._asked)
         self._errands: set[Deferred[None]] = set()
         self._repetition = Repetition()
         self._silence = Repetition()
@@ -149,16 +147,6 @@ class Outward:
         """Accept local connections."""
         return await self.doors.listen(endpoint, accepted)
 
-    @property
-    def stdio(self) -> StdioStream | None:
-        """:returns: standard input and output, once they are a door."""
-        return self.doors.stdio
-
-    @property
-    def stdio_reason(self) -> Reason | None:
-        """:returns: why standard input and output ended, once they have."""
-        return self.doors.stdio_reason
-
     def join(self, caller: IStream, callee: IStream, name: str) -> Deferred[Reason]:
         """Make a circuit of two streams."""
         over: Deferred[Reason] = Deferred()
@@ -177,7 +165,7 @@ class Outward:
     def _circuit_closed(self, circuit: Circuit) -> None:
         up, down = circuit.bytes()
         reason = circuit.reason or Reason.INTERNAL
-        self._metrics.circuit_closed(self.settings.dialect, reason, up, down)
+        self._around.metrics.circuit_closed(self.settings.dialect, reason, up, down)
         if reason in FAILED_CALLS:
             self.fault(f"call for {circuit.name}", FAILED_CALLS[reason])
         self.log.info(

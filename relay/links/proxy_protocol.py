@@ -16,6 +16,7 @@ from zope.interface import directlyProvides, providedBy
 
 from relay.errors import ProtocolError
 from relay.proxies import TrustedProxies
+from relay.vocabulary import Reason
 from relay.wire.proxy_header import parse_proxy_header
 
 
@@ -92,9 +93,10 @@ class ProxyProtocol(ProtocolWrapper):
     def _refuse(self, why: str) -> None:
         self._stop_timer()
         self.log.info(
-            "refused {peer}: protocol-error: {text}",
+            "refused {peer}: {reason}: {text}",
             event="refused",
             peer=getattr(self.transport.getPeer(), "host", "local"),
+            reason=Reason.PROTOCOL_ERROR.value,
             text=why,
         )
         # nobody is behind the header, who could be answered
@@ -136,9 +138,11 @@ class ProxyProtocolFactory(WrappingFactory):
         host = getattr(addr, "host", None)
         if host is not None and not self._proxies.is_trusted(host):
             self.log.info(
-                "refused {peer}: the PROXY protocol is spoken here, and trusted-proxies lacks it",
+                "refused {peer}: {reason}: the PROXY protocol is spoken here, and trusted-proxies "
+                "lacks it",
                 event="refused",
                 peer=host,
+                reason=Reason.PROTOCOL_ERROR.value,
             )
             return None
         return super().buildProtocol(addr)

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from relay import addresses
 from relay.settings.faults import Wrong, nearest, quoted
 
 SERVER_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "stdio", "haproxy", "relay", "ws")
 CLIENT_KINDS = ("tcp", "unix", "ssl", "tls", "stdio", "relay")
-LOOPBACK_INTERFACES = ("127.", "::1", "localhost")
 _SERVER_ARGUMENTS = {
     "tcp": ("port", "interface", "backlog"),
     "tcp6": ("port", "interface", "backlog"),
@@ -124,7 +124,7 @@ def is_loopback(text: str) -> bool:
     endpoint = split_endpoint(text)
     if endpoint.kind in ("unix", "stdio"):
         return True
-    return endpoint.named.get("interface", "").startswith(LOOPBACK_INTERFACES)
+    return addresses.is_loopback(endpoint.named.get("interface", ""))
 
 
 def same_port(one: str, other: str) -> bool:

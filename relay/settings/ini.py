@@ -31,6 +31,11 @@ class Section:
     place: Place
     entries: dict[str, Said] = field(default_factory=dict)
 
+    @property
+    def tunnel(self) -> str:
+        """:returns: NAME of ``[host:NAME]`` or ``[client:NAME]``, empty for other sections."""
+        return self.name.partition(":")[2].strip()
+
 
 @dataclass(frozen=True, slots=True)
 class Ini:

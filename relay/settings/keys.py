@@ -12,6 +12,7 @@ from relay.settings.schema import Key, Kind
 from relay.vocabulary import Role
 
 DEFAULT_DIALECT = "portal"
+DEFAULT_SERVICE = "default"
 ROUTER_SCHEMES = ("wss", "ws", "https", "http")
 LOG_FORMATS = ("text", "json")
 LOG_LEVELS = ("debug", "info", "warn", "error", "critical")
@@ -142,7 +143,7 @@ _FIRST_TUNNEL_KEYS = (
         environment=("RELAY_TOKEN_FILE",), secret_environment=("RELAY_TOKEN",),
         example="web.token"),
     Key("secret-file", Kind.SECRET_FILE, "the same, where a dialect calls it a secret"),
-    Key("service", Kind.TEXT, "the service that a bare endpoint belongs to", "default",
+    Key("service", Kind.TEXT, "the service that a bare endpoint belongs to", DEFAULT_SERVICE,
         example="web"),
 )  # fmt: skip
 _DOOR_KEYS = {

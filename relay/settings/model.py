@@ -144,6 +144,7 @@ class TunnelSettings:
     :ivar router: base URL, ``ws``, ``wss``, ``http`` or ``https``
     :ivar token: None where the dialect needs none
     :ivar doors: a host's ``forward``, a client's ``listen``
+    :ivar proxy: its URL, which may hold a password
     :ivar reconnect: ``yes``, ``always`` or ``no``
     :ivar values: by key name, those of the dialect's own keys, parsed
     """
@@ -156,7 +157,7 @@ class TunnelSettings:
     doors: tuple[Door, ...]
     ca_file: Path | None
     tls_name: str | None
-    proxy: str | None
+    proxy: str | None = field(repr=False)
     reconnect: str
     window_bytes: int
     ping_s: float

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from pathlib import Path
 
 from relay.errors import ConfigurationError
@@ -112,9 +113,7 @@ class MadeSecretFile(SecretFile):
             for parent in reversed(self.path.parents):
                 if not parent.exists():
                     parent.mkdir(mode=0o700, exist_ok=True)
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(MADE_SECRET_BYTES) + "\n")
+            self._make()
         except FileExistsError:
             return False
         except OSError as error:
@@ -125,6 +124,19 @@ class MadeSecretFile(SecretFile):
                 ]
             ) from None
         return True
+
+    def _make(self) -> None:
+        # a link cannot replace a file that somebody else has made meanwhile, and nobody sees it
+        # before it is whole
+        descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
+        try:
+            with open(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(MADE_SECRET_BYTES) + "\n")
+                file.flush()
+                os.fsync(descriptor)
+            os.link(name, self.path)
+        finally:
+            os.unlink(name)
 
     def unreadable(self, error: OSError) -> ConfigurationError:
         """:returns: the same, and who will make a file that is missing."""

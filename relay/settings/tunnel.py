@@ -56,7 +56,7 @@ class Tunnel:
         where = values.where("dead-s", values.where("ping-s", self._place))
         check_liveness(ping_s, dead_s, where, self._faults)
         router = values.text("router") or ""
-        name = self._section.name.partition(":")[2].strip() if self._section else ""
+        name = self._section.tunnel if self._section else ""
         return TunnelSettings(
             role=self._role,
             name=name or (doors[0].service if doors else values.text("service")) or dialect,

@@ -89,7 +89,7 @@ class _Tunnels:
         self._sections = [
             section
             for name, section in ({} if ini is None else ini.sections).items()
-            if name.startswith(f"{role.value}:") and name.partition(":")[2].strip()
+            if name.startswith(f"{role.value}:") and section.tunnel
         ]
 
     def read(self) -> TunnelsSettings:
@@ -107,7 +107,7 @@ class _Tunnels:
 
     def read_one(self, name: str) -> TunnelsSettings:
         """:returns: the settings of one section, which the options override."""
-        names = [section.name.partition(":")[2].strip() for section in self._sections]
+        names = [section.tunnel for section in self._sections]
         if name not in names:
             where = self._ini.shown if self._ini else f"relay-{self._role.value}"
             self._faults.add(

@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
+from relay.addresses import is_loopback
 from relay.settings.faults import Wrong, listed, nearest, quoted
 
 PROXY_SCHEMES = ("http", "socks5", "socks5h")
@@ -57,17 +58,7 @@ def is_encrypted(url: str) -> bool:
 
 def is_local(url: str) -> bool:
     """:returns: whether a checked URL is on this machine."""
-    return is_loopback_host(urlsplit(url).hostname or "")
-
-
-def is_loopback_host(host: str) -> bool:
-    """:returns: whether a URL's host is this machine by name or address."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return is_loopback(urlsplit(url).hostname or "")
 
 
 def proxy_variable(url: str, environ: Mapping[str, str]) -> str | None:
@@ -80,7 +71,7 @@ def proxy_variable(url: str, environ: Mapping[str, str]) -> str | None:
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     excepted = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
-    if is_loopback_host(host) or any(_covers(entry, host) for entry in excepted.split(",")):
+    if is_loopback(host) or any(_covers(entry, host) for entry in excepted.split(",")):
         return None
     scheme = "https" if parts.scheme in _SECURE_SCHEMES else "http"
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
@@ -122,6 +113,6 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
 
 def _likely_scheme(text: str, schemes: tuple[str, ...]) -> str:
     host = text.partition("/")[0].rpartition(":")[0] or text.partition("/")[0]
-    if is_loopback_host(host.strip("[]")):
+    if is_loopback(host.strip("[]")):
         return schemes[0]
     return next((scheme for scheme in schemes if scheme in _SECURE_SCHEMES), schemes[0])

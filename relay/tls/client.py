@@ -29,9 +29,10 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from relay.addresses import is_address
 from relay.errors import TlsFailed
 from relay.tls.faults import explain_tls_failure, judge
-from relay.tls.files import is_address, normal_name, read_certificates
+from relay.tls.files import normal_name, read_certificates
 
 HANDSHAKE_TIMEOUT_S = 10
 

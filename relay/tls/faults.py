@@ -14,8 +14,8 @@ from service_identity.pyopenssl import extract_patterns
 from twisted.internet.error import ConnectionClosed
 from twisted.python.failure import Failure
 
+from relay.addresses import is_address
 from relay.errors import TlsFailed
-from relay.tls.files import is_address
 
 SHOWN_NAMES = 5
 SHOWN_CHARACTERS = 100

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import idna
 from cryptography import x509
-from twisted.internet.abstract import isIPAddress, isIPv6Address
 
+from relay.addresses import is_address
 from relay.errors import ConfigurationError
 
 
@@ -46,8 +46,3 @@ def normal_name(name: str) -> str:
         raise ConfigurationError(
             [f"{name!r} is no valid name for a certificate: {error}"]
         ) from None
-
-
-def is_address(name: str) -> bool:
-    """:returns: whether it is an IP address rather than a DNS name."""
-    return isIPAddress(name) or isIPv6Address(name)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from twisted.internet.task import Clock
 
-from relay.core.ledger import Ledger
-from relay.core.liveness import TICK_S, Wheel
+from relay.core.liveness import TICK_S
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
+from relay.settings.model import Limits
 from relay.vocabulary import (
     Accept,
     Call,
@@ -50,9 +51,19 @@ class World:
         max_streams: int = 1024,
     ) -> None:
         self.clock = Clock()
-        self.wheel = Wheel(self.clock)
-        self.ledger = Ledger(buffered_bytes, self.wheel)
-        self.around = Surroundings(self.wheel, self.ledger, frame_bytes, window_bytes, max_streams)
+        limits = Limits(
+            buffered_bytes=buffered_bytes,
+            frame_bytes=frame_bytes,
+            window_bytes=window_bytes,
+            streams=max_streams,
+        )
+        self.around = Surroundings.of_process(self.clock, limits)
+        self.wheel, self.ledger = self.around.wheel, self.around.ledger
+        self.metrics = self.around.metrics
+
+    def limited(self, limits: Limits | None) -> Surroundings:
+        """:returns: the same surroundings with other limits, those by default without."""
+        return replace(self.around, limits=limits or Limits())
 
     def passes(self, seconds: float, step_s: float = TICK_S) -> None:
         """Let time pass."""

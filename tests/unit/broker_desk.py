@@ -7,7 +7,6 @@ import itertools
 from relay.core.broker import Broker
 from relay.core.session import Session
 from relay.errors import RelayError
-from relay.metrics import Metrics
 from relay.settings.model import Limits
 from relay.vocabulary import (
     Answer,
@@ -90,16 +89,10 @@ class Desk:
 
     def __init__(self, limits: Limits | None = None, world: World | None = None) -> None:
         self.world = world or World()
-        self.metrics = Metrics()
+        self.metrics = self.world.metrics
         self.numbers = itertools.count(1)
         self.bits = itertools.count(1)
-        self.broker = Broker(
-            limits or Limits(),
-            self.world.wheel,
-            self.world.ledger,
-            self.metrics,
-            lambda bits: next(self.bits),
-        )
+        self.broker = Broker(self.world.limited(limits), lambda bits: next(self.bits))
 
     def party(
         self, talk: Talk, subject: str = "somebody", name: OfferName | TopicName | None = None

@@ -23,7 +23,6 @@ from relay.errors import (
     WrongRole,
 )
 from relay.interfaces import IRouterFace
-from relay.metrics import Metrics
 from relay.settings.model import Limits
 from relay.vocabulary import Reason, Request
 from tests.dialects.portal_samples import SAMPLES, request
@@ -57,14 +56,10 @@ class Door:
     def __init__(self, limits: Limits | None = None) -> None:
         self.world = World()
         self.world.clock.advance(NOW)
-        self.metrics = Metrics()
-        limits = limits or Limits()
-        self.broker = Broker(
-            limits, self.world.wheel, self.world.ledger, self.metrics, lambda bits: 7
-        )
-        self.reception = Reception(
-            self.broker, limits, self.world.wheel, self.metrics, self.world.clock.seconds
-        )
+        self.metrics = self.world.metrics
+        around = self.world.limited(limits)
+        self.broker = Broker(around, lambda bits: 7)
+        self.reception = Reception(self.broker, around)
         self.face: IRouterFace = find_dialects()["portal"].router_face(
             SAMPLES.settings, "wss://router.example"
         )

@@ -198,14 +198,14 @@ def test_errors_tell_no_secret(credential: Credential) -> None:
 
 def test_delay_after_the_limit() -> None:
     """From the 11th failure of an address within a minute its answers wait; nobody else's do."""
-    logins = FailedLogins(10)
+    logins = FailedLogins(lambda: 10)
     assert [logins.failed("a", 0.5 * n) for n in range(12)] == [0.0] * 10 + [LOGIN_DELAY_S] * 2
     assert logins.failed("b", 6) == 0.0
 
 
 def test_next_minute() -> None:
     """A minute after its first failure an address starts anew."""
-    logins = FailedLogins(1)
+    logins = FailedLogins(lambda: 1)
     logins.failed("a", 0)
     assert logins.failed("a", 59.9) == LOGIN_DELAY_S
     assert logins.failed("a", 60) == 0.0
@@ -214,7 +214,7 @@ def test_next_minute() -> None:
 
 def test_few_wait_at_once() -> None:
     """When many answers wait, further ones go out at once, until one of them is sent."""
-    logins = FailedLogins(1)
+    logins = FailedLogins(lambda: 1)
     logins.failed("a", 0)
     delays = [logins.failed("a", 1) for _ in range(LOGINS_WAITING + 1)]
     assert delays == [LOGIN_DELAY_S] * LOGINS_WAITING + [0.0]
@@ -225,13 +225,13 @@ def test_few_wait_at_once() -> None:
 
 def test_no_limit() -> None:
     """A limit of 0 never delays."""
-    logins = FailedLogins(0)
+    logins = FailedLogins(lambda: 0)
     assert {logins.failed("a", 0) for _ in range(50)} == {0.0}
 
 
 def test_oldest_address_is_forgotten() -> None:
     """Memory is bounded: beyond the cap the address whose minute began first starts anew."""
-    logins = FailedLogins(1)
+    logins = FailedLogins(lambda: 1)
     for n in range(LOGIN_ADDRESSES):
         logins.failed(str(n), 0)
     assert logins.failed("0", 1) == LOGIN_DELAY_S
@@ -242,7 +242,7 @@ def test_oldest_address_is_forgotten() -> None:
 
 def test_clock_that_jumps_back() -> None:
     """A clock that is set back punishes nobody for longer than a minute."""
-    logins = FailedLogins(1)
+    logins = FailedLogins(lambda: 1)
     logins.failed("a", 1000)
     assert logins.failed("a", 10) == 0.0
     assert logins.failed("a", 11) == LOGIN_DELAY_S

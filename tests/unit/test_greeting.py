@@ -11,7 +11,6 @@ from relay.core.liveness import TICK_S
 from relay.core.session import Session
 from relay.errors import ProtocolError, WrongRole
 from relay.interfaces import IGreeting
-from relay.metrics import Metrics
 from relay.settings.model import Limits
 from relay.vocabulary import (
     Answer,
@@ -68,13 +67,9 @@ class Porch:
     def __init__(self, limits: Limits | None = None) -> None:
         self.world = World()
         self.limits = limits or Limits()
-        self.metrics = Metrics()
-        self.broker = Broker(
-            self.limits, self.world.wheel, self.world.ledger, self.metrics, lambda bits: 7
-        )
-        self.reception = Reception(
-            self.broker, self.limits, self.world.wheel, self.metrics, self.world.clock.seconds
-        )
+        around = self.world.limited(self.limits)
+        self.broker = Broker(around, lambda bits: 7)
+        self.reception = Reception(self.broker, around)
         self.told = 0
 
     def stranger(self) -> tuple[MemoryLink, Session]:
@@ -149,8 +144,8 @@ def test_a_false_hello_ends_the_link(hello: bytes, reason: Reason) -> None:
     assert session.reason is reason
     pump(link)
     assert link.close_sent == Close(1000, reason.value)
-    assert porch.metrics.failed_logins_total["talk"] == 1
-    assert porch.metrics.refused_total["talk", reason] == 1
+    assert porch.world.metrics.failed_logins_total["talk"] == 1
+    assert porch.world.metrics.refused_total["talk", reason] == 1
     assert porch.knows_nobody()
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+from pathlib import Path
 
 import pytest
 from twisted.logger import LogLevel
 from twisted.python.failure import Failure
 
-from relay.logs import json_line, text_line
+from relay.logs import LineObserver, json_line, text_line
 
 
 def event(text: str, **fields: object) -> dict[str, object]:
@@ -39,9 +41,34 @@ def test_names_cannot_forge_lines(name: str, shown: str) -> None:
     assert "\n" not in json_line(event(name))
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_what_the_output_cannot_encode_is_escaped(as_json: bool) -> None:
+    """A name that does not fit the terminal's encoding costs no line: fail2ban counts them."""
+    written = io.BytesIO()
+    out = io.TextIOWrapper(written, encoding="ascii")
+    LineObserver(out, as_json)(event("é☃"))
+    line = written.getvalue().decode("ascii")
+    if as_json:
+        assert json.loads(line)["message"] == "call of é☃"
+    else:
+        assert line.endswith(" info call of \\xe9\\u2603\n")
+
+
+def test_an_output_that_is_gone(tmp_path: Path) -> None:
+    """Nobody is told, since there is nobody left to tell."""
+    out = (tmp_path / "log").open("w")
+    out.close()
+    LineObserver(out, False)(event("alice"))
+
+
 def test_a_bug_keeps_its_traceback() -> None:
     """What follows the line of a failure is ours, and keeps its lines."""
-    line = text_line(event("a\nb", log_failure=Failure(ValueError("wrong"))))
-    assert line.splitlines()[0].endswith("call of a\\nb")
+    wrong = "wrong\n2026-11-21T12:00:00.000+00:00 info forged\x1b[2J"
+    line = text_line(event("a\nb", log_failure=Failure(ValueError(wrong))))
+    first, *others = line.split("\n")
+    assert first.endswith("call of a\\nb")
     assert "wrong" in line
-    assert len(line.splitlines()) > 1
+    assert len(others) > 1
+    # nothing that an exception quotes can pass for a line of its own
+    assert all(other.startswith("  ") for other in others)
+    assert "\x1b" not in line

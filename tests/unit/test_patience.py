@@ -1,4 +1,4 @@
-"""How long a daemon waits before it tries again (DESIGN 4)."""
+"""How long a daemon waits before it tries again."""
 
 from __future__ import annotations
 

@@ -108,6 +108,33 @@ def test_a_made_secret_is_made_once_and_privately(tmp_path: Path) -> None:
     assert other.read().reveal() != made
 
 
+def test_a_made_secret_is_there_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who looks while it is made, or after a full disk, finds no empty file."""
+    source = MadeSecretFile(tmp_path / "portal.secret")
+
+    def full(_descriptor: int) -> None:
+        assert not source.path.exists()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="cannot be made: No space left"):
+        source.ensure()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_of_two_who_make_a_secret_the_first_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The router and ``relay token`` may be started at the same moment."""
+    source = MadeSecretFile(tmp_path / "portal.secret")
+    monkeypatch.setattr(os, "fsync", lambda _: private(source.path, LONG.encode()))
+    assert source.ensure() is False
+    assert source.read().reveal() == LONG
+    assert list(tmp_path.iterdir()) == [source.path]
+
+
 def test_a_secret_that_cannot_be_made(tmp_path: Path) -> None:
     """The remedy is named."""
     (tmp_path / "file").touch()

@@ -257,6 +257,7 @@ def test_proxies(tmp_path: Path) -> None:
     environ = {"https_proxy": "me:hush@proxy.example.org:3128"}
     reading = examine(tmp_path, HOST_INI, None, environ=environ)
     assert only(reading).proxy == "http://me:hush@proxy.example.org:3128"
+    assert "hush" not in repr(reading)
     found = {line.key: (line.value, line.origin) for line in reading.explained}
     assert found["proxy"] == ("http://***@proxy.example.org:3128", "environment https_proxy")
     assert only(examine(tmp_path, HOST_INI + "proxy = none\n", None, environ=environ)).proxy is None

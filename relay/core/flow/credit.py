@@ -128,9 +128,10 @@ class CreditStream(SharedStream):
             if self.carries.boundaries:
                 self.session.send(data._replace(stream=self.stream_id))
             return data, True
+        frame_bytes = self.session.around.limits.frame_bytes
         start = 0
         while start < len(payload):
-            room = self._send.spend(min(len(payload) - start, self.session.around.frame_bytes))
+            room = self._send.spend(min(len(payload) - start, frame_bytes))
             if not room:
                 return data._replace(payload=payload[start:]), False
             part = payload[start : start + room]

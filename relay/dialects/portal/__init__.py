@@ -1,7 +1,8 @@
 """Dialect portal: Matic Portal, all four faces.
 
-Source of the format: the public project MaticianInc/portal at commit 1c75f42, as described in the
-project's specification of it (docs/dialects/portal.rst names what we add). Modules: ``wire`` paths
+Source of the format: the public project MaticianInc/portal at commit 1c75f42. What of it counts,
+and what we add, stands in docs/dialects/portal.rst; "portal.md", here and in tests, is a longer
+specification of it that is not part of the checkout. Modules: ``wire`` paths
 and control messages, ``tokens`` claims, ``data`` the payload links, ``router`` the router's face,
 ``host`` and ``client`` ours.
 """
@@ -17,25 +18,24 @@ from zope.interface import implementer
 from relay.dialects.portal.client import run_client
 from relay.dialects.portal.host import run_host
 from relay.dialects.portal.router import PortalFace, make_face
+from relay.dialects.portal.tokens import SECRET_ENVIRONMENT, SECRET_KEYS
 from relay.interfaces import IDialect, IOutward
 from relay.settings.model import DialectSettings, TunnelSettings
 from relay.settings.schema import Key, Kind
 from relay.vocabulary import Role
 
 SECRET = Key(
-    "secret-file",
+    SECRET_KEYS[0],
     Kind.SECRET_FILE,
     "the HS256 secret that signs all portal tokens (AUTH_SECRET of the original)",
-    secret_environment=("AUTH_SECRET",),
+    secret_environment=SECRET_ENVIRONMENT,
     example="portal.secret",
 )
 TOKEN = Key(
     "token-file",
     Kind.SECRET_FILE,
     "the portal token; '-' reads standard input (--auth-token of the original)",
-    environment=("RELAY_TOKEN_FILE",),
-    secret_environment=("PORTAL_TOKEN", "RELAY_TOKEN"),
-    example="web.token",
+    secret_environment=("PORTAL_TOKEN",),
 )
 
 

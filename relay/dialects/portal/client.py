@@ -1,6 +1,6 @@
 """Our portal client: every local connection becomes one call.
 
-Source: sections 6 and 13 of the specification ("a compatible client must").
+Source: portal.md §6 and §13 ("a compatible client must").
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from relay.dialects.portal.data import EndpointLink
-from relay.dialects.portal.host import read_token
+from relay.dialects.portal.host import read_token, stream_of
 from relay.dialects.portal.wire import CLIENT, FIRST_SEGMENT, HALF_CLOSE, HALF_CLOSE_HEADER
 from relay.errors import CallerLeft, CannotConnect, Refused, RelayError
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
@@ -43,12 +43,12 @@ class _PortalClient:
     async def serve(self, service: str, local: IStream) -> None:
         """Carry one local connection to its end."""
         try:
-            session = await self._call(service, local)
+            remote = stream_of(await self._call(service, local))
         except RelayError as error:
             self._outward.fault(f"call for {service}", error)
             local.reset(error.reason, None)
             return
-        await self._outward.join(local, session.stream(), service)
+        await self._outward.join(local, remote, service)
 
     def accepted(self, service: str, local: IStream) -> None:
         """A local connection was accepted."""

@@ -1,6 +1,6 @@
 """Our portal host: keeps the control link up, and dials once more for every call.
 
-Source: sections 6, 10 and 13 of the specification ("a compatible host must").
+Source: portal.md §6, §10 and §13 ("a compatible host must").
 """
 
 from __future__ import annotations
@@ -85,12 +85,12 @@ class _PortalHost:
             session.close(error.reason)
             return
         try:
-            session = await self._accept(call)
+            caller = stream_of(await self._accept(call))
         except RelayError as error:
             target.reset(error.reason, None)
             self._outward.fault(what, error)
             return
-        await self._outward.join(session.stream(), target, f"{call.name}/{call.service}")
+        await self._outward.join(caller, target, f"{call.name}/{call.service}")
 
     async def _connect(self, call: Call) -> IStream:
         endpoint = self._targets.get(call.service)
@@ -121,6 +121,15 @@ def _conversation(headers: Mapping[str, str]) -> IConversation:
 
 def _ignore(event: Event) -> None:
     """A data link asks for nothing."""
+
+
+def stream_of(session: ITunnelSession) -> IStream:
+    """:returns: a data link's stream. :raises RelayError: when there is no room; the link ends."""
+    try:
+        return session.stream()
+    except RelayError as error:
+        session.close(error.reason)
+        raise
 
 
 def read_token(settings: TunnelSettings) -> str:

@@ -8,8 +8,8 @@ from urllib.parse import parse_qs
 from zope.interface import implementer
 
 from relay.dialects.portal.data import POLICY, AccepterLink, CallerLink, ControlLink
+from relay.dialects.portal.tokens import SECRET_KEYS, read_claims
 from relay.dialects.portal.tokens import credential as jwt_credential
-from relay.dialects.portal.tokens import read_claims
 from relay.dialects.portal.wire import (
     ACCEPT,
     CLIENT,
@@ -73,7 +73,7 @@ STATUSES: tuple[tuple[type[RelayError], int], ...] = (
 
 def make_face(settings: DialectSettings) -> PortalFace:
     """:raises ConfigurationError: when the secret cannot be read."""
-    source = cast(SecretSource, settings.values["secret-file"])
+    source = cast(SecretSource, settings.values[SECRET_KEYS[0]])
     return PortalFace(source.read().reveal().encode("utf-8", "surrogateescape"))
 
 
@@ -85,7 +85,6 @@ class PortalFace:
     """
 
     name: str = "portal"
-    first_segments: frozenset[str] = frozenset({FIRST_SEGMENT})
     catch_all: bool = False
     frame_policy: FramePolicy = POLICY
 

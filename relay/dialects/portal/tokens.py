@@ -1,4 +1,4 @@
-"""Portal's tokens: their claims, as protocols/portal.md §3 has them.
+"""Portal's tokens: their claims, as portal.md §3 has them.
 
 Specification: MaticianInc/portal, commit 1c75f42. Claims: ``sub`` (str), ``exp`` (int, Unix
 seconds), ``role`` (``host`` or ``client``), ``portal_id`` (int of 64 bits); nothing else counts but

@@ -1,4 +1,4 @@
-"""Paths and control messages of portal (sections 2 and 5 of its specification).
+"""Paths and control messages of portal (portal.md §2 and §5).
 
 Payload of a control message: one JSON value in a text message, "externally tagged":
 ``"Connected"``, ``{"Status": text}`` or ``{"Incoming": {"client_name", "service_name", "nexus"}}``.
@@ -29,7 +29,6 @@ HALF_CLOSE = (HALF_CLOSE_HEADER.lower(), "yes")
 """Between our own programs: this link understands ``"Finish"``."""
 
 MAX_NEXUS = 2**64 - 1
-MAX_PORTAL_ID = 2**64 - 1
 
 _SERVICE = re.compile(rb"[A-Za-z0-9_-]+")
 _NEXUS = re.compile(rb"\+?[0-9]{1,64}")

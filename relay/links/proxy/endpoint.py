@@ -22,8 +22,9 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
+from relay.addresses import with_port
 from relay.errors import CannotConnect, ConfigurationError
-from relay.links.proxy.negotiation import HOST, Proxy, host_port
+from relay.links.proxy.negotiation import HOST, Proxy
 
 PROXY_TIMEOUT_S = 10
 
@@ -55,7 +56,7 @@ class ProxyEndpoint:
         self._timeout_s = timeout_s
 
     def __repr__(self) -> str:
-        return f"ProxyEndpoint({self._proxy}, {host_port(self._host, self._port)})"
+        return f"ProxyEndpoint({self._proxy}, {with_port(self._host, self._port)})"
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """:raises CannotConnect: when the proxy is not there, refuses or does not answer."""

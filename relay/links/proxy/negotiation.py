@@ -11,6 +11,7 @@ import re
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
+from relay.addresses import with_port
 from relay.errors import CannotConnect, ConfigurationError, ProxyRefuses
 
 HEAD_BYTES = 32 * 1024
@@ -67,7 +68,7 @@ class Proxy:
                     )
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{host_port(self.host, self.port)}"
+        return f"{self.scheme}://{with_port(self.host, self.port)}"
 
     def __repr__(self) -> str:
         return f"Proxy({self})"
@@ -102,7 +103,7 @@ class HttpConnect:
     def __init__(self, proxy: Proxy, host: str, port: int) -> None:
         self.rest: bytes | None = None
         self._proxy = proxy
-        self._target = host_port(host, port)
+        self._target = with_port(host, port)
         self._head = b""
 
     def begin(self) -> bytes:
@@ -203,7 +204,7 @@ class Socks5:
     def __init__(self, proxy: Proxy, host: str, port: int) -> None:
         self.rest: bytes | None = None
         self._proxy = proxy
-        self._target = host_port(host, port)
+        self._target = with_port(host, port)
         self._address = _socks_address(host) + port.to_bytes(2)
         self._buffer = b""
         self._step = self._method_chosen
@@ -281,11 +282,6 @@ class Socks5:
             return None
         self.rest, self._buffer = self._buffer, b""
         return b""
-
-
-def host_port(host: str, port: int) -> str:
-    """:returns: ``host:port``, an IPv6 address in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _socks_address(host: str) -> bytes:

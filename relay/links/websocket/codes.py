@@ -19,9 +19,11 @@ REASONS_BY_CODE = {
 _WORDS = {reason.value: reason for reason in Reason}
 
 
+def reason_of_word(word: str) -> Reason | None:
+    """:returns: the reason of that word, None: it is none of ours."""
+    return _WORDS.get(word)
+
+
 def reason_of(close: Close) -> Reason:
     """:returns: what a peer's Close means: its text where that is our word, else its code."""
-    word = _WORDS.get(close.text)
-    if word is not None:
-        return word
-    return REASONS_BY_CODE.get(close.code or 1000, Reason.PEER_CLOSED)
+    return reason_of_word(close.text) or REASONS_BY_CODE.get(close.code or 1000, Reason.PEER_CLOSED)

@@ -1,0 +1,107 @@
+"""Our portal host and client, without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Coroutine
+from typing import Any, cast
+
+import pytest
+
+from relay.dialects.portal.client import run_client
+from relay.dialects.portal.host import run_host
+from relay.errors import LimitReached, RelayError
+from relay.interfaces import IOutward
+from relay.settings.model import Door, Secret, TunnelSettings
+from relay.vocabulary import Call, CallKey, OfferName, Reason, Role
+from tests.fakes.streams import FakeStream
+
+
+class Token:
+    """Where a token comes from."""
+
+    origin = "web.token"
+    warnings = ()
+
+    def read(self) -> Secret:
+        return Secret("t" * 40, self.origin)
+
+
+class Link:
+    """A link that stands, and has no room for a stream."""
+
+    def __init__(self) -> None:
+        self.closed: list[Reason] = []
+
+    def stream(self) -> FakeStream:
+        raise LimitReached("memory is short")
+
+    def close(self, reason: Reason) -> None:
+        self.closed.append(reason)
+
+
+class Machine:
+    """What a host or client may do to the world, done at once.
+
+    :ivar said: what failed, and why
+    """
+
+    def __init__(self) -> None:
+        self.link = Link()
+        self.local = FakeStream()
+        self.said: list[tuple[str, Reason]] = []
+
+    async def listen(self, endpoint: str, accepted: Any) -> str:
+        accepted(self.local)
+        return endpoint
+
+    async def serve(self) -> None:
+        """The test is over at once."""
+
+    async def keep(self, errand: Any) -> None:
+        await errand()
+
+    async def connect(self, endpoint: str) -> FakeStream:
+        return self.local
+
+    async def call(self, *_: object) -> Link:
+        return self.link
+
+    async def websocket(self, path: str, _headers: object, _make: object, handle: Any) -> Link:
+        if "host_control" in path:
+            handle(Call(OfferName("portal:1"), "web", "alice", CallKey("7")))
+        return self.link
+
+    def join(self, *_: object) -> None:
+        raise AssertionError("there is nothing to join")
+
+    def spawn(self, errand: Awaitable[None]) -> None:
+        finish(errand)
+
+    def report(self, text: str) -> None:
+        """Nobody listens."""
+
+    def fault(self, what: str, error: RelayError) -> None:
+        self.said.append((what, error.reason))
+
+
+def finish(errand: Awaitable[None]) -> None:
+    """Run what waits for nothing."""
+    with pytest.raises(StopIteration):
+        cast("Coroutine[Any, Any, None]", errand).send(None)
+
+
+@pytest.mark.parametrize(
+    ("role", "what"), [(Role.CLIENT, "call for web"), (Role.HOST, "call of alice for web")]
+)
+def test_a_circuit_for_which_there_is_no_room(role: Role, what: str) -> None:
+    """Neither the local connection nor the link to the router is left behind."""
+    machine = Machine()
+    settings = TunnelSettings(
+        role, "web", "portal", "ws://r", Token(), (Door("web", "tcp:h:1"),), None, None, None,
+        "yes", 1, 0, 0,
+    )  # fmt: skip
+    run = run_client if role is Role.CLIENT else run_host
+    finish(run(settings, cast(IOutward, machine)))
+    assert machine.link.closed == [Reason.LIMIT]
+    assert machine.local.events == ["reset limit"]
+    assert machine.said == [(what, Reason.LIMIT)]
