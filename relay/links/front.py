@@ -290,11 +290,11 @@ class FrontDoor(Protocol):
         self._closing = True
         self._stop_timer()
         self._count_handshake(False)
-        self.transport.resumeProducing()  # type: ignore[attr-defined]
         if self._read_over or isinstance(self.transport, ProtocolWrapper):
             self.transport.loseConnection()  # TLS says its own goodbye
             return
         self.transport.loseWriteConnection()  # type: ignore[attr-defined]
+        self.transport.resumeProducing()  # type: ignore[attr-defined]
         hard = self.transport.abortConnection  # type: ignore[attr-defined]
         lose = self.transport.loseConnection
         self._linger = Linger(self.transport, self._hall.reactor, LINGER_REPLY_S, lose, hard)

@@ -50,6 +50,8 @@ class SecureTransport(BufferingTLSTransport):
 
     def _end_within_bounds(self) -> None:
         if self._linger is None and self.connected:
+            # its goodbye, or its end, is not heard by who does not read
+            self.transport.resumeProducing()
             self._linger = Linger(
                 self.transport,
                 self.factory.clock,

@@ -20,14 +20,20 @@ from tests.integration.test_portal_stopped_readers import flood
 from tests.rawpeer import (
     DEADLINE_S,
     PERFECT_HANDSHAKE,
+    Op,
     RawPeer,
     RawServer,
     accept_key,
+    close_body,
     connect,
+    encode_frame,
+    noise,
     request_head,
 )
+from tests.rawpeer.peer import MASK
 
 CLIENT = "/connect/client/ssh"
+TAIL = noise(10 * 1024 * 1024)
 SWITCHING = (
     b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Accept: %b\r\n\r\n"
@@ -212,10 +218,33 @@ async def test_goodbye_of_a_stopped_reader(
 
 
 @pytest_twisted.ensureDeferred
+async def test_close_behind_a_big_tail(
+    start_router: RouterMaker, tls_authority: trustme.CA, trust: ssl.SSLContext
+) -> None:
+    """A Close that comes while nothing is read from its sender, who then drops, leaves nothing."""
+    router, _ = await start_router.start(authority=tls_authority)
+    portal = router.portal()
+    async with unharmed(router):
+        control = await portal.control()
+        client = await portal.call()
+        host = await dial(router, trust)
+        target = f"/connect/host_accept/{(await portal.incoming(control)).nexus}"
+        host.write(request_head(target, {**PERFECT_HANDSHAKE, **bearer(portal.host_token)}))
+        await host.until(b"\r\n\r\n")
+        assert await client.receive() == CONNECTED
+        host.write(encode_frame(Op.BINARY, TAIL, mask=MASK))
+        host.write(encode_frame(Op.CLOSE, close_body(1000), mask=MASK))
+        host.peer.stays_half_open = False
+        host.peer.drop()
+        assert await client.receive_bytes(len(TAIL)) == TAIL
+        await client.ending()
+
+
+@pytest_twisted.ensureDeferred
 async def test_router_that_stays(
     tunnels: TunnelMaker, tls_authority: trustme.CA, tmp_path: Path
 ) -> None:
-    """Our host lets go of a router that answers neither its Close nor its goodbye."""
+    """Our host lets go of a router that says its last word and keeps the connection."""
     server = RawServer()
     url = f"wss://127.0.0.1:{await server.listen()}"
     issued = tls_authority.issue_cert("127.0.0.1")
@@ -231,7 +260,6 @@ async def test_router_that_stays(
     key = request.partition(b"Sec-WebSocket-Key: ")[2].split()[0].decode()
     router.write(SWITCHING % accept_key(key).encode())
     await service.when_connected("host-0")
-    stopped = service.stopService()
+    router.write(encode_frame(Op.CLOSE, close_body(1000, "")))
     await router.peer.half_ended(END_S + DEADLINE_S)
-    await stopped
     await server.close()
