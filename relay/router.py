@@ -10,7 +10,6 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
@@ -36,6 +35,7 @@ from relay.links.front import FrontFactory
 from relay.links.hall import Hall
 from relay.links.listening import listen
 from relay.links.proxy_protocol import ProxyProtocolFactory
+from relay.links.secure import SecureFactory
 from relay.nvx import check_nvx
 from relay.proxies import TrustedProxies
 from relay.settings import MadeSecretFile, listeners, read_router, router_keys
@@ -202,8 +202,7 @@ class RouterService(MainService):
             factory: Any = FrontFactory(self._hall, self._faces_of(listener.dialects))
             if listener.tls:
                 assert self._tls is not None
-                factory = TLSMemoryBIOFactory(self._tls, False, factory, self._reactor)
-                factory.noisy = False
+                factory = SecureFactory(self._tls, False, factory, self._reactor)
             if settings.proxy_protocol:
                 factory = ProxyProtocolFactory(
                     factory, self._proxies, self._reactor, lambda: self.around.limits.head_s

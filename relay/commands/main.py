@@ -30,6 +30,7 @@ DONE = 0
 FAILED = 1
 WRONG_USAGE = 2
 INTERRUPTED = 130
+STDERR = 2
 
 SUBCOMMANDS = {
     "demo": "router, host, client and a small web page in one process: see it work",
@@ -48,6 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: exit status: 0 done, 1 failed, 2 wrong usage, 130 interrupted
     """
     words = sys.argv[1:] if argv is None else list(argv)
+    if sys.stderr is None:
+        _open_stderr()
     try:
         status = _run(words)
         if sys.stdout is not None:  # it is None where the caller closed it
@@ -59,6 +62,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     return status
+
+
+def _open_stderr() -> None:
+    """Where the caller closed it, complaints go nowhere: ``print`` would say them on standard
+    output, and a socket could take the descriptor's place.
+    """
+    null = os.open(os.devnull, os.O_WRONLY)
+    if null != STDERR:
+        os.dup2(null, STDERR)
+        os.close(null)
+    sys.stderr = os.fdopen(STDERR, "w", closefd=False)
 
 
 def _run(words: list[str]) -> int:

@@ -16,6 +16,7 @@ from relay.addresses import with_port
 from relay.errors import CannotConnect, NotARouter, Refused, RelayError
 from relay.links.proxy import ProxyEndpoint
 from relay.links.responses import REASON_HEADER
+from relay.links.secure import SecureFactory
 from relay.links.websocket import ClientLink, ClientLinkFactory, reason_of_word
 from relay.settings.model import TunnelSettings
 from relay.tls import ClientTls, TlsEndpoint
@@ -147,7 +148,9 @@ class Dialer:
             if self._tls is None:
                 self._tls = ClientTls(settings.ca_file)
             name = settings.tls_name or self._host
-            endpoint = TlsEndpoint(self._reactor, endpoint, self._tls, name, accepted=accepted)
+            endpoint = TlsEndpoint(
+                self._reactor, endpoint, self._tls, name, accepted=accepted, wrap=SecureFactory
+            )
         return endpoint
 
     def _explain(self, error: Exception) -> RelayError:

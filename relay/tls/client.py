@@ -91,6 +91,7 @@ class TlsEndpoint:
     :param name: whom the certificate must name
     :param timeout_s: how long the handshake may take
     :param accepted: called when the connection below stands
+    :param wrap: puts TLS below a factory's protocols
     """
 
     def __init__(
@@ -101,7 +102,9 @@ class TlsEndpoint:
         name: str,
         timeout_s: float = HANDSHAKE_TIMEOUT_S,
         accepted: Callable[[], None] = lambda: None,
+        wrap: type[TLSMemoryBIOFactory] = TLSMemoryBIOFactory,
     ) -> None:
+        self._wrap = wrap
         self._accepted = accepted
         self._reactor = reactor
         self._inner = inner
@@ -116,7 +119,7 @@ class TlsEndpoint:
     async def _connect(self, protocol_factory: IProtocolFactory) -> IProtocol:
         attempt = _Attempt(self._tls, self._name, protocol_factory)
         await self._inner.connect(
-            TLSMemoryBIOFactory(attempt, True, _AttemptFactory(attempt), self._reactor)
+            self._wrap(attempt, True, _AttemptFactory(attempt), self._reactor)
         )
         self._accepted()
         attempt.done.addTimeout(self._timeout_s, self._reactor, self._timed_out)

@@ -22,7 +22,7 @@ EXPIRY_WARNING_S = 14 * 24 * 3600
 
 @implementer(IOpenSSLServerConnectionCreator)
 class ServerTls:
-    """A listener's certificate and key, TLS 1.2 and later; given to ``TLSMemoryBIOFactory``.
+    """A listener's certificate and key, TLS 1.2 and later; given to ``SecureFactory``.
 
     :param certificate: PEM, the server's own certificate first, then those between it and the root
     :param key: PEM, without a passphrase

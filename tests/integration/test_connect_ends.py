@@ -233,15 +233,24 @@ def test_said_too_little_or_too_much(
     assert "--listen" not in last
 
 
-def test_closed_descriptor(tmp_path: Path) -> None:
-    """Without standard input there is nothing to carry."""
+@pytest.mark.parametrize(
+    ("closed", "status", "said"),
+    [
+        ("<&-", 2, b"standard input is closed"),
+        (">&-", 2, b"standard output is closed"),
+        ("2>&-", 1, b""),
+        ("<&- 2>&-", 2, b""),
+    ],
+)
+def test_closed_descriptor(closed: str, status: int, said: bytes, tmp_path: Path) -> None:
+    """Without input or output there is nothing to carry; without stderr nothing is said."""
     done = subprocess.run(
-        ["sh", "-c", f"{shlex.join(COMMAND)} connect a <&-"],
+        ["sh", "-c", f"{shlex.join(COMMAND)} connect a {closed}"],
         cwd=tmp_path,
         env=environment(),
         capture_output=True,
         timeout=PROCESS_S,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert b"standard input is closed" in done.stderr
+    assert (done.returncode, done.stdout) == (status, b"")
+    assert said in done.stderr

@@ -18,6 +18,7 @@ from relay.dialects.portal.wire import (
 )
 from relay.errors import (
     ConfigurationError,
+    LimitReached,
     NoSuchOffer,
     Refused,
     RelayError,
@@ -26,7 +27,7 @@ from relay.errors import (
 )
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import Call, Event, OfferName, Role
+from relay.vocabulary import Call, CallKey, Event, OfferName, Role
 from relay.wire.tokens import peek_claims
 
 RETRY_ACCEPT_S = (0.05, 0.1, 0.15, 0.2)
@@ -35,6 +36,12 @@ first.
 """
 
 GONE = 404
+
+ANSWERED_AT_ONCE = 1200
+"""So many calls are being answered at a time, each with two sockets; further ones are ignored. Our
+router announces 1000 at a time (``pending-calls``); for it a call is answered a moment earlier, so
+this is above that.
+"""
 
 
 async def run_host(settings: TunnelSettings, outward: IOutward) -> None:
@@ -48,6 +55,8 @@ class _PortalHost:
         self._outward = outward
         self._targets = {door.service: door.endpoint for door in settings.doors}
         self._name = OfferName("portal:?")
+        self._answering: set[CallKey] = set()
+        self._said_full = False
 
     async def register(self) -> ITunnelSession:
         """Open the control link: the offer stands."""
@@ -72,25 +81,43 @@ class _PortalHost:
         return session
 
     def _handle(self, event: Event) -> None:
-        if isinstance(event, Call):
+        # a call that is announced twice is one call
+        if not isinstance(event, Call) or event.key in self._answering:
+            return
+        if len(self._answering) < ANSWERED_AT_ONCE:
+            self._answering.add(event.key)
             self._outward.spawn(self._answer(event))
+        elif not self._said_full:
+            self._said_full = True
+            said = f"{ANSWERED_AT_ONCE} are being answered already"
+            self._outward.fault("further calls are ignored", LimitReached(said))
 
     async def _answer(self, call: Call) -> None:
+        try:
+            ends = await self._meet(call)
+        finally:
+            self._answering.discard(call.key)
+            if len(self._answering) < ANSWERED_AT_ONCE // 2:
+                self._said_full = False
+        if ends is not None:
+            caller, target = ends
+            await self._outward.join(caller, target, f"{call.name}/{call.service}")
+
+    async def _meet(self, call: Call) -> tuple[IStream, IStream] | None:
+        """:returns: the two ends of a circuit; None: there is none, and everybody knows."""
         what = f"call of {call.caller or 'somebody'} for {call.service[:100]}"
         try:
             target = await self._connect(call)
         except RelayError as error:
             self._outward.fault(what, error)
-            session = await self._accept(call)
-            session.close(error.reason)
-            return
+            (await self._accept(call)).close(error.reason)
+            return None
         try:
-            caller = stream_of(await self._accept(call))
+            return stream_of(await self._accept(call)), target
         except RelayError as error:
             target.reset(error.reason, None)
             self._outward.fault(what, error)
-            return
-        await self._outward.join(caller, target, f"{call.name}/{call.service}")
+            return None
 
     async def _connect(self, call: Call) -> IStream:
         endpoint = self._targets.get(call.service)
