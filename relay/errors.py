@@ -197,8 +197,16 @@ class ProxyRefuses(CannotConnect):
     passing = False
 
 
+class Misconfigured(CannotConnect):
+    """What we were told of the router, or of the way to it, cannot work as it stands."""
+
+    passing = False
+
+
 class CannotListen(RelayError):
     """A local door cannot be opened."""
+
+    reason = Reason.LOST
 
 
 class NotARouter(CannotConnect):
