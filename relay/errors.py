@@ -197,6 +197,12 @@ class ProxyRefuses(CannotConnect):
     passing = False
 
 
+class Misconfigured(CannotConnect):
+    """What we were told of the router, or of the way to it, cannot work as it stands."""
+
+    passing = False
+
+
 class CallerLeft(RelayError):
     """Whoever wanted the call left before it was answered."""
 
@@ -205,6 +211,8 @@ class CallerLeft(RelayError):
 
 class CannotListen(RelayError):
     """A local door cannot be opened."""
+
+    reason = Reason.LOST
 
 
 class NotARouter(CannotConnect):

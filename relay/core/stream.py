@@ -159,11 +159,6 @@ class Circuit:
         if self.reason is None:
             self._over(reason, close, told=side)
 
-    def end(self, reason: Reason) -> None:
-        """End both sides, after all that was sent."""
-        if self.reason is None:
-            self._over(reason, None, told=None)
-
     def _other(self, side: IStream) -> IStream:
         return self.callee if side is self.caller else self.caller
 

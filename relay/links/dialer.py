@@ -13,7 +13,14 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClien
 from twisted.python.failure import Failure
 
 from relay.addresses import with_port
-from relay.errors import CannotConnect, NotARouter, Refused, RelayError
+from relay.errors import (
+    CannotConnect,
+    ConfigurationError,
+    Misconfigured,
+    NotARouter,
+    Refused,
+    RelayError,
+)
 from relay.links.proxy import ProxyEndpoint
 from relay.links.responses import REASON_HEADER
 from relay.links.secure import SecureFactory
@@ -156,6 +163,10 @@ class Dialer:
     def _explain(self, error: Exception) -> RelayError:
         if isinstance(error, RelayError):
             return error
+        if isinstance(error, ConfigurationError):
+            return Misconfigured("; ".join(error.faults), "correct that")
+        if isinstance(error, ValueError):
+            return Misconfigured(str(error), "correct that")
         where = with_port(self._host, self._port)
         if isinstance(error, net_error.DNSLookupError):
             return CannotConnect(

@@ -27,6 +27,7 @@ from relay.errors import (
     AuthError,
     CannotConnect,
     ConfigurationError,
+    Misconfigured,
     Refused,
     RelayError,
     TlsFailed,
@@ -121,7 +122,7 @@ class Keeper:
             self._failed(error)
             raise
         except ConfigurationError as error:
-            self._failed(CannotConnect("; ".join(error.faults)))
+            self._failed(Misconfigured("; ".join(error.faults)))
             raise
         except Exception:
             self.log.failure("{name}: cannot connect", name=self._kept.settings.name)

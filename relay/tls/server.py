@@ -30,24 +30,19 @@ class ServerTls:
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self._certificate_file = certificate
-        self._key_file = key
-        self._leaf, self._context = _load(certificate, key)
+        self.reload(certificate, key)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """:returns: a connection with the certificate of the last successful load."""
         return SSL.Connection(self._context, None)
 
-    def reload(self, certificate: Path | None = None, key: Path | None = None) -> None:
-        """Read both files again; established connections keep what they have.
+    def reload(self, certificate: Path, key: Path) -> None:
+        """Read both files; established connections keep what they have.
 
-        :param certificate: None: the same file as before; likewise the key
         :raises ConfigurationError: as above; the certificate served until now stays in use
         """
-        certificate = certificate or self._certificate_file
-        key = key or self._key_file
         self._leaf, self._context = _load(certificate, key)
-        self._certificate_file, self._key_file = certificate, key
+        self._file = certificate
 
     def expires(self) -> float:
         """:returns: the Unix time at which the certificate ends."""
@@ -59,7 +54,7 @@ class ServerTls:
         :param now: Unix seconds
         """
         found = []
-        file = self._certificate_file
+        file = self._file
         if self.expires() <= now:
             found.append(f"{file} expired on {day(self._leaf.not_valid_after_utc)}")
         elif self.expires() <= now + EXPIRY_WARNING_S:

@@ -192,6 +192,12 @@ def test_out_of_range(portal_id: int, expires: int) -> None:
         portal_claims(Role.HOST, portal_id, "s", expires)
 
 
+def test_a_subject_that_is_no_text() -> None:
+    """Bytes of a command line that are not UTF-8 cannot stand in a token."""
+    with pytest.raises(ValueError, match="subject is not UTF-8"):
+        portal_claims(Role.HOST, 1, "\udcff", 1)
+
+
 def test_explain() -> None:
     """A token's meaning is told, with what only some routers make of it."""
     assert explain(GOOD) == ['lets "s" be the host of portal 7']

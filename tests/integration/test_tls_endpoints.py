@@ -255,8 +255,7 @@ async def test_reload_leaves_live_connections_alone(network: Network) -> None:
     tls = ServerTls(*network.issue("old.example"))
     port, _ = await network.listen(Echo, tls)
     old = await network.connect(network.endpoint(port, "old.example"))
-    network.issue("new.example")
-    tls.reload()
+    tls.reload(*network.issue("new.example"))
     await network.connect(network.endpoint(port, "new.example"))
     with pytest.raises(TlsFailed, match=r"but for new\.example"):
         await network.connect(network.endpoint(port, "old.example"))

@@ -221,11 +221,11 @@ def test_an_orphan_ends_during_a_grace() -> None:
 def test_a_circuit_ends_once() -> None:
     """Whatever else is reported after the end changes nothing."""
     pair = Pair()
-    pair.circuit.end(Reason.GOING_AWAY)
+    pair.circuit.broken(pair.callee, Reason.GOING_AWAY)
     pair.circuit.broken(pair.caller, Reason.LOST)
-    pair.circuit.end(Reason.IDLE)
+    pair.circuit.finished(pair.caller)
     assert pair.circuit.reason is Reason.GOING_AWAY
-    assert pair.resets() == ["going-away", "going-away"]
+    assert pair.resets() == ["going-away", None]
     assert len(pair.closed) == 1
 
 
@@ -240,7 +240,8 @@ def test_streams_are_reset_before_the_end_is_reported() -> None:
     world = World()
     caller, callee = Tells(label="caller"), Tells(label="callee")
     circuit = join("n", caller, callee, world.wheel, lambda _: order.append("closed"))
-    circuit.end(Reason.FINISHED)
+    circuit.finished(caller)
+    circuit.finished(callee)
     assert order == ["caller None", "callee None", "closed"]
 
 

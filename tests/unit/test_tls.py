@@ -247,9 +247,9 @@ def test_old_tls_is_refused_by_both_sides(files: Files) -> None:
 def test_reload_serves_the_new_certificate(files: Files) -> None:
     """After a reload new connections see the new certificate."""
     server = ServerTls(*files.issue("old.example"))
-    files.issue("new.example")
+    renewed = files.issue("new.example")
     assert verdict(server, "old.example", files.ca_file) is None
-    server.reload()
+    server.reload(*renewed)
     assert verdict(server, "new.example", files.ca_file) is None
     assert verdict(server, "old.example", files.ca_file) is not None
     verifyObject(IOpenSSLServerConnectionCreator, server)
@@ -261,7 +261,7 @@ def test_failed_reload_keeps_the_old_certificate(files: Files) -> None:
     server = ServerTls(certificate, key)
     certificate.write_bytes(b"half a fi")
     with pytest.raises(ConfigurationError, match="holds no certificate"):
-        server.reload()
+        server.reload(certificate, key)
     assert verdict(server, "relay.example", files.ca_file) is None
 
 

@@ -58,6 +58,10 @@ def portal_claims(role: Role, portal_id: int, subject: str, expires: int) -> dic
     """
     if not 0 <= portal_id <= LARGEST_PORTAL_ID:
         raise ValueError(f"a portal id is a number from 0 to {LARGEST_PORTAL_ID}")
+    try:
+        subject.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the subject is not UTF-8 text") from None
     if not 0 <= expires <= LARGEST_PORTABLE_EXP:
         raise ValueError("a portal token must end before 2106-02-07")
     return {"sub": subject, "exp": expires, "role": role.value, "portal_id": portal_id}
