@@ -272,7 +272,8 @@ def refusal(
                 "is the address of the router right?",
             )
         reason = REASONS_BY_STATUS.get(status, Reason.PROTOCOL_ERROR)
-        text = text if text and "<" not in text else f"status {status}"
+        text = text if "<" not in text else ""
+    text = text or f"status {status}"
     return Refused(status, text, reason, remedies.get(reason, ""), retry_after_s(headers))
 
 

@@ -13,7 +13,6 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
@@ -27,6 +26,7 @@ from relay.links.heads import as_request
 from relay.links.linger import Linger
 from relay.links.request_reader import RequestReader
 from relay.links.responses import BROKEN, LATE, encode_response, refusal
+from relay.links.secure import SecureTransport
 from relay.links.sockets import tune
 from relay.tls import explain_visitor_failure
 from relay.vocabulary import Request, Response
@@ -58,6 +58,7 @@ class FrontDoor(Protocol):
         self._timer: IDelayedCall | None = None
         self._work: Deferred[None] | None = None
         self._linger: Linger | None = None
+        self._queued = False
         self._closing = False
         self._read_over = False
         self._counted = False
@@ -80,6 +81,7 @@ class FrontDoor(Protocol):
         elif self._hall.handshakes < self._hall.limits.handshakes:
             self.begin()
         else:
+            self._queued = True
             self.transport.pauseProducing()  # type: ignore[union-attr]
             self._hall.queue.append(self)
             self._timer = self._hall.reactor.callLater(QUEUE_TIMEOUT_S, self._queue_late)
@@ -87,9 +89,12 @@ class FrontDoor(Protocol):
     def begin(self) -> None:
         """Give it time for one head."""
         self._stop_timer()
+        self._queued = False
         self._count_handshake(True)
         self.transport.resumeProducing()  # type: ignore[union-attr]
         self._wait_for_head(self._hall.limits.head_s)
+        if self._reader.has_begun():
+            self._hall.reactor.callLater(0, self._read_rest)
 
     @override
     def dataReceived(self, data: bytes) -> None:
@@ -97,6 +102,8 @@ class FrontDoor(Protocol):
         if self._closing:
             return
         self._reader.receive(data)
+        if self._queued:
+            return  # it came with a PROXY header, behind which nothing is read yet
         if self._work is None:
             self._read()
         elif self._reader.unread_bytes() > READ_AHEAD_BYTES:
@@ -292,7 +299,7 @@ class FrontDoor(Protocol):
         self._closing = True
         self._stop_timer()
         self._count_handshake(False)
-        if self._read_over or isinstance(self.transport, ProtocolWrapper):
+        if self._read_over or isinstance(self.transport, SecureTransport):
             self.transport.loseConnection()  # TLS says its own goodbye
             return
         self.transport.loseWriteConnection()  # type: ignore[attr-defined]

@@ -211,6 +211,23 @@ async def test_no_router(lab: Lab) -> None:
     await server.close()
 
 
+@pytest.mark.parametrize("headers", [{}, {"X-Relay-Reason": "token-invalid"}])
+@pytest_twisted.ensureDeferred
+async def test_refused_without_a_word(lab: Lab, headers: dict[str, str]) -> None:
+    """A refusal without a sentence is told by its status, in our words."""
+    server = RawServer()
+    url = f"ws://127.0.0.1:{await server.listen()}"
+    running = relay_beside(*lab.words("ssh", router=url))
+    peer = await server.accept(PROCESS_S)
+    await peer.head()
+    peer.refuse(401, headers)
+    done = await running
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert done.stderr.startswith(b"relay connect: no call for ssh at %b: " % url.encode())
+    assert b": token-invalid: status 401; mint one with " in done.stderr
+    await server.close()
+
+
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [

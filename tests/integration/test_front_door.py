@@ -300,3 +300,40 @@ async def test_the_admin_address_is_behind_no_proxy(start_router: RouterMaker) -
     peer.write(request_head("/livez"))
     assert (await peer.response()).status == 200
     peer.drop()
+
+
+@pytest_twisted.ensureDeferred
+async def test_visitors_behind_a_proxy_wait_for_their_turn(start_router: RouterMaker) -> None:
+    """A request that came with the header waits like any other, and is counted off in the end."""
+    router, ours = await start_router.start(limits(handshakes=1), **BEHIND_A_PROXY)
+    portal = router.portal()
+    hall = ours.service._hall
+    busy = await router.dial()
+    busy.write(V1)
+    await until(lambda: hall.handshakes or None, "handshake")
+    waiting = await router.dial()
+    waiting.write(V1 + handshake(portal.host_token))
+    await until(lambda: hall.queue or None, "queue")
+    assert waiting.nothing_came()
+    assert not ours.service.broker.sessions
+    busy.drop()
+    assert (await waiting.response()).status == 101
+    assert (hall.handshakes, len(hall.queue)) == (0, 0)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_full_queue_behind_a_proxy(
+    start_router: RouterMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who is turned away is told why, and no reset follows for what was not read."""
+    monkeypatch.setattr(front, "QUEUE_TIMEOUT_S", SHORT_S)
+    router, ours = await start_router.start(limits(handshakes=1), **BEHIND_A_PROXY)
+    busy = await router.dial()
+    busy.write(V1)
+    await until(lambda: ours.service._hall.handshakes or None, "handshake")
+    waiting = await router.dial()
+    waiting.write(V1)
+    await until(lambda: ours.service._hall.queue or None, "queue")
+    waiting.write(handshake(router.portal().host_token))
+    assert (await waiting.response(SHORT_S + END_S)).status == 503
+    await waiting.everything(END_S)

@@ -74,8 +74,11 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
         status = int(status_line[1]) if len(status_line) > 1 and status_line[1].isdigit() else 0
         headers = dict(getattr(self, "http_headers", {}))
         _, _, body = self.data.partition(b"\r\n\r\n")
-        text = body.decode("utf-8", "replace") if status != 101 else reason
-        self._give_up(0 if status == 101 else status, headers, text or reason)
+        if status in (0, 101):
+            # not HTTP, or a handshake gone wrong: autobahn knows what is the matter
+            self._give_up(0, headers, reason)
+        else:
+            self._give_up(status, headers, body.decode("utf-8", "replace"))
 
     def _give_up(self, status: int, headers: Mapping[str, str], text: str) -> None:
         if not self._refused:
