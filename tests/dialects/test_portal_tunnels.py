@@ -9,7 +9,7 @@ import pytest
 
 from relay.dialects.portal.client import run_client
 from relay.dialects.portal.host import run_host
-from relay.errors import LimitReached, RelayError
+from relay.errors import LimitReached, Refused, RelayError, TargetRefused
 from relay.interfaces import IOutward
 from relay.settings.model import Door, Secret, TunnelSettings
 from relay.vocabulary import Call, CallKey, OfferName, Reason, Role
@@ -90,18 +90,42 @@ def finish(errand: Awaitable[None]) -> None:
         cast("Coroutine[Any, Any, None]", errand).send(None)
 
 
+def settings_of(role: Role) -> TunnelSettings:
+    """A tunnel with one service."""
+    return TunnelSettings(
+        role, "web", "portal", "ws://r", Token(), (Door("web", "tcp:h:1"),), None, None, None,
+        "yes", 1, 0, 0,
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("role", "what"), [(Role.CLIENT, "call for web"), (Role.HOST, "call of alice for web")]
 )
 def test_a_circuit_for_which_there_is_no_room(role: Role, what: str) -> None:
     """Neither the local connection nor the link to the router is left behind."""
     machine = Machine()
-    settings = TunnelSettings(
-        role, "web", "portal", "ws://r", Token(), (Door("web", "tcp:h:1"),), None, None, None,
-        "yes", 1, 0, 0,
-    )  # fmt: skip
     run = run_client if role is Role.CLIENT else run_host
-    finish(run(settings, cast(IOutward, machine)))
+    finish(run(settings_of(role), cast(IOutward, machine)))
     assert machine.link.closed == [Reason.LIMIT]
     assert machine.local.events == ["reset limit"]
     assert machine.said == [(what, Reason.LIMIT)]
+
+
+class ServiceAndCallerGone(Machine):
+    """The service is down, and the caller has left before that could be said."""
+
+    async def connect(self, endpoint: str) -> FakeStream:
+        raise TargetRefused(endpoint)
+
+    async def websocket(self, path: str, headers: object, make: object, handle: Any) -> Link:
+        if "host_accept" in path:
+            raise Refused(502, "gone", Reason.NO_SUCH_OFFER)
+        return await super().websocket(path, headers, make, handle)
+
+
+def test_a_refusal_that_nobody_waits_for() -> None:
+    """Both failures are told as what they are: of this call."""
+    machine = ServiceAndCallerGone()
+    finish(run_host(settings_of(Role.HOST), cast(IOutward, machine)))
+    what = "call of alice for web"
+    assert machine.said == [(what, Reason.TARGET_REFUSED), (what, Reason.NO_SUCH_OFFER)]

@@ -27,7 +27,7 @@ from relay.errors import (
 )
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import Call, CallKey, Event, OfferName, Role
+from relay.vocabulary import Call, CallKey, Event, OfferName, Reason, Role
 from relay.wire.tokens import peek_claims
 
 RETRY_ACCEPT_S = (0.05, 0.1, 0.15, 0.2)
@@ -106,18 +106,23 @@ class _PortalHost:
     async def _meet(self, call: Call) -> tuple[IStream, IStream] | None:
         """:returns: the two ends of a circuit; None: there is none, and everybody knows."""
         what = f"call of {call.caller or 'somebody'} for {call.service[:100]}"
+        target: IStream | None = None
+        refused: Reason | None = None
         try:
             target = await self._connect(call)
         except RelayError as error:
             self._outward.fault(what, error)
-            (await self._accept(call)).close(error.reason)
-            return None
+            refused = error.reason
         try:
-            return stream_of(await self._accept(call)), target
+            session = await self._accept(call)
+            if target is not None:
+                return stream_of(session), target
+            session.close(refused or Reason.INTERNAL)
         except RelayError as error:
-            target.reset(error.reason, None)
+            if target is not None:
+                target.reset(error.reason, None)
             self._outward.fault(what, error)
-            return None
+        return None
 
     async def _connect(self, call: Call) -> IStream:
         endpoint = self._targets.get(call.service)
