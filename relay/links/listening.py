@@ -15,6 +15,10 @@ from relay.addresses import with_port
 from relay.errors import CannotListen
 
 PORT_TAKEN = "is another program using it?"
+BACKLOG = 1024
+"""Connections that may wait to be accepted; the system's own limit may be lower."""
+
+BACKLOG_KINDS = ("tcp", "tcp6", "unix")
 REMEDIES = {
     errno.EACCES: "ports below 1024 belong to root: choose another, or let systemd open it",
     errno.EADDRINUSE: PORT_TAKEN,
@@ -26,11 +30,14 @@ REMEDIES = {
 async def listen(reactor: object, endpoint: str, factory: Any) -> IListeningPort:  # any protocol's
     """Listen at a Twisted server endpoint.
 
+    A fleet that lost its router comes back at one moment, so more connections may wait to be
+    accepted than the 50 of Twisted, unless the endpoint says ``backlog=``.
+
     :param endpoint: checked by settings as far as that goes
     :raises CannotListen: saying where, why, and what to do
     """
     try:
-        server = serverFromString(reactor, endpoint)
+        server = serverFromString(reactor, with_backlog(endpoint))
     except Exception as error:
         if endpoint.startswith("systemd:") and isinstance(error, LookupError):
             raise CannotListen(
@@ -53,6 +60,13 @@ async def listen(reactor: object, endpoint: str, factory: Any) -> IListeningPort
         why, remedy = explain(error)
         raise CannotListen(f"cannot listen at {endpoint}: {why}", remedy) from error
     return port
+
+
+def with_backlog(endpoint: str) -> str:
+    """:returns: the endpoint, with our backlog where it can have one and names none."""
+    kind, *arguments = endpoint.split(":")
+    named = any(argument.startswith("backlog=") for argument in arguments)
+    return endpoint if named or kind not in BACKLOG_KINDS else f"{endpoint}:backlog={BACKLOG}"
 
 
 def explain(error: BaseException) -> tuple[str, str]:
