@@ -1,0 +1,1 @@
+The wire protocol of Matic Portal, on all four faces: a router, a host and a client, each of which works with the original programs too. One host process offers several services, one client process listens on several ports and serves any number of connections at once.
