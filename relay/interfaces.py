@@ -90,6 +90,11 @@ class IStream(Interface):
     def has_left() -> bool | None:
         """:returns: whether the far end is gone for good; None when that cannot be known."""
 
+    def has_given_up() -> bool | None:
+        """:returns: whether the far end has left before it was answered, and nothing that it said
+        is still to be delivered; None when that cannot be known.
+        """
+
     def is_paused() -> bool:
         """:returns: whether the partner has asked for a pause."""
 
@@ -343,7 +348,7 @@ class IOutward(Interface):
         """Open a WebSocket and wait until the call that it makes is accepted.
 
         :param caller: for whom it is
-        :raises CallerLeft: when that has left before
+        :raises CallerLeft: when that has given up before
         :raises HostSilent: when it is not, in time
         :raises Refused: for a refusal, before or after the handshake
         :raises CannotConnect, TlsFailed: when there is nobody to talk to

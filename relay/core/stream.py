@@ -82,6 +82,10 @@ class Stream:
         """:returns: whether the far end is gone for good; None when that cannot be known."""
         return None
 
+    def has_given_up(self) -> bool | None:
+        """:returns: whether the far end has left, and nothing that it said is to be delivered."""
+        return self.has_left()
+
 
 @implementer(ICircuit)
 class Circuit:

@@ -158,6 +158,10 @@ class Member:
         """:returns: None; a seat has no far end."""
         return None
 
+    def has_given_up(self) -> bool | None:
+        """:returns: None; a seat has no far end."""
+        return None
+
     def finished(self, side: IStream) -> None:
         """As a circuit: the stream writes no more."""
         self.finish()

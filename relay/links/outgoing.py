@@ -191,7 +191,7 @@ class CallAttempt:
                     f"the host did not answer within {self._timeout_s:g} s", "look at its log"
                 )
             )
-        elif self._caller.has_left():
+        elif self._caller.has_given_up():
             self._accepted.errback(CallerLeft("the caller left before the host answered"))
         else:
             self._timer = self._reactor.callLater(min(left_s, CALLER_CHECK_S), self._look)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from typing import Protocol, cast
 
 KEEPALIVE_IDLE_S = 60
@@ -92,16 +93,21 @@ def unsent_bytes(transport: object) -> int:
         buffer = getattr(layer, "dataBuffer", b"")
         count += len(buffer) - getattr(layer, "offset", 0) + getattr(layer, "_tempDataLen", 0)
         layer = getattr(layer, "transport", None)
-    return count + _kernel_unsent_bytes(transport)
+    return count + _kernel_count(transport, "TIOCOUTQ")
 
 
-def _kernel_unsent_bytes(transport: object) -> int:
+def unread_bytes(transport: object) -> int:
+    """:returns: bytes that came and that we have not read, where the kernel tells."""
+    return _kernel_count(transport, "FIONREAD")
+
+
+def _kernel_count(transport: object, request: str) -> int:
     try:
         import fcntl
         import termios
 
         handle = cast(_Tcp, _raw(transport)).getHandle()
-        answer = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        answer = fcntl.ioctl(handle.fileno(), getattr(termios, request), b"\0\0\0\0")
     except (ImportError, OSError, AttributeError, ValueError):
         return 0
-    return int.from_bytes(answer, "little")
+    return int.from_bytes(answer, sys.byteorder)

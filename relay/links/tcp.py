@@ -27,7 +27,7 @@ from relay.core.stream import Stream
 from relay.interfaces import IStream
 from relay.links.linger import Linger
 from relay.links.local_peer import peer_has_closed
-from relay.links.sockets import tune, was_reset
+from relay.links.sockets import tune, unread_bytes, was_reset
 from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 LOCAL_CARRIES = Carries(half_close=True)
@@ -200,6 +200,13 @@ class LocalStream(Stream, Protocol):
             (ours.host, ours.port),  # type: ignore[attr-defined]  # looked at above
             (theirs.host, theirs.port),  # type: ignore[attr-defined]  # same kind as ours
         )
+
+    @override
+    def has_given_up(self) -> bool | None:
+        """:returns: whether the application has left without a word that we have yet to read."""
+        if was_reset(self.transport):
+            return True
+        return False if unread_bytes(self.transport) else self.has_left()
 
     # -- inside ----------------------------------------------------------------------------------
 

@@ -75,6 +75,10 @@ class FakeStream:
         """:returns: what the test says."""
         return self.left
 
+    def has_given_up(self) -> bool | None:
+        """:returns: what the test says."""
+        return self.left
+
     # -- the test's side ---------------------------------------------------------------------------
 
     def speak(self, payload: bytes, text: bool = False, final: bool = True) -> None:

@@ -76,13 +76,17 @@ class Daemon:
 
     async def client(self) -> Callable[[], Any]:
         """:returns: opens a connection to the local door of a client that calls ``ssh``"""
+        port = await self.client_port()
+        return lambda: connect(port)
+
+    async def client_port(self) -> int:
+        """:returns: the local door of a client that calls ``ssh``"""
         url = f"ws://127.0.0.1:{await self.router.listen()}"
         if self.is_ours:
-            port = await self.tunnels.client(url, TOKEN, "ssh")
-        else:
-            program = self._start_original(url, "client", "--interface", "127.0.0.1", "--port", 0)
-            port = await program.listens()
-        return lambda: connect(port)
+            return await self.tunnels.client(url, TOKEN, "ssh")
+        program = self._start_original(url, "client", "--interface", "127.0.0.1", "--port", 0)
+        port: int = await program.listens()
+        return port
 
     def _start_original(self, url: str, *arguments: object) -> Any:
         options = ["--server", url, "--auth-token", TOKEN, "--service", "ssh", "--reconnect"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 import pytest_twisted
 
@@ -151,16 +153,34 @@ async def test_client_waits_for_a_host_that_is_late(daemon: Daemon) -> None:
 @pytest.mark.parametrize("how", ["drop", "reset"])
 @pytest_twisted.ensureDeferred
 async def test_a_user_leaves_before_connected(daemon: Daemon, how: str) -> None:
-    """The router is told within a second or so, whatever the user had said before."""
+    """The router is told within a second or so; what a user said who resets is not wanted."""
     knock = await daemon.client()
     user = await knock()
-    user.write(b"impatient")
+    if how == "reset":
+        user.write(b"impatient")
     data, _ = await daemon.router.accept_upgrade()
     getattr(user, how)()
     ending = await data.ending(SOON_S)
     assert ending.frames == []
     assert ending.close is not None
     assert ending.close.code == 1000
+
+
+@OURS_ONLY
+@pytest.mark.parametrize("wait_s", [0, 2 * CALLER_CHECK_S])
+@pytest_twisted.ensureDeferred
+async def test_an_upload_whose_user_left_is_carried(daemon: Daemon, wait_s: float) -> None:
+    """Who says all and closes before anybody answered wants it to be delivered."""
+    door = "127.0.0.1", await daemon.client_port()
+    with socket.create_connection(door) as user:
+        user.sendall(b"fire and forget")
+    data, _ = await daemon.router.accept_upgrade()
+    if wait_s:
+        with pytest.raises(Late):
+            await data.receive(wait_s)
+    data.send(*CONNECTED[:2])
+    ending = await data.ending(SOON_S)
+    assert ending.data == b"fire and forget"
 
 
 @OURS_ONLY

@@ -68,7 +68,7 @@ class _PortalClient:
         return await self._call_once(service, local)
 
     async def _call_once(self, service: str, local: IStream) -> ITunnelSession:
-        if local.has_left():
+        if local.has_given_up():
             raise CallerLeft("the caller left before there was a host")
         headers = {
             "Authorization": f"Bearer {read_token(self._settings)}",
