@@ -182,7 +182,7 @@ class Reception:
         self.broker.lost(session, reason, close, detail)
 
     def _greet(self, session: Session, hello: Hello) -> Grant:
-        claims = auth.verify(hello.credential, self._around.wheel.now())
+        claims = self.broker.tokens.verify(hello.credential, self._around.wheel.now())
         grant = IGreeting(session.conversation).grant(claims)
         self._check_limits(grant)
         self.broker.judge(None, grant)
@@ -203,7 +203,9 @@ class Reception:
         if route.greets:
             check_upgrade(request)
             return Admission(face, route, None, face.conversation(request, route, None))
-        claims = auth.verify(face.credential(request, route), self._around.wheel.now())
+        claims = self.broker.tokens.verify(
+            face.credential(request, route), self._around.wheel.now()
+        )
         if route.websocket:
             check_upgrade(request)
         grant = face.grant(claims, request, route)

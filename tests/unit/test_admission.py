@@ -157,6 +157,28 @@ def test_who_was_revoked_is_refused() -> None:
     door.admit(request(CONTROL, H1))
 
 
+def test_a_token_is_remembered_until_a_revocation() -> None:
+    """Each router for itself: what one knows another does not."""
+    door, other = Door(), Door()
+    for _ in range(2):
+        door.admit(request(CONTROL, H1))
+    assert (len(door.broker.tokens), len(other.broker.tokens)) == (1, 0)
+    door.broker.revoke(subject="lab-host")
+    assert len(door.broker.tokens) == 0
+    assert isinstance(door.refuse(request(CONTROL, H1)), Revoked)
+
+
+def test_a_remembered_token_expires() -> None:
+    """For whoever comes after its time, to the second, leeway included."""
+    door = Door()
+    short = request(CONTROL, token("lab-host", exp=int(NOW) + 5))
+    door.admit(short)
+    door.world.clock.advance(65)
+    door.admit(short)
+    door.world.clock.advance(1)
+    assert isinstance(door.refuse(short), TokenExpired)
+
+
 def test_a_flapping_host_is_held_and_judged_again() -> None:
     """The fourth newcomer in a row waits a second; what was revoked meanwhile is refused."""
     door = Door()
