@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from datetime import datetime
+from functools import lru_cache
 from typing import IO
 
 from twisted.logger import (
@@ -34,6 +35,8 @@ FIELDS = (
     "bytes_out",
     "seconds",
 )
+MICROSECONDS = 1_000_000
+SECOND_CHARACTERS = len("2026-11-21T12:00:00")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What ends a line, or steers a terminal."""
 
@@ -79,25 +82,52 @@ def json_line(event: LogEvent) -> str:
 
 def encodable(line: str, encoding: str | None) -> str:
     """:returns: the line with escapes for what the output's encoding lacks: none may get lost."""
-    if encoding is None:
+    if encoding is None or line.isascii():
         return line
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _time(event: LogEvent) -> str:
-    when = datetime.fromtimestamp(event.get("log_time", 0.0)).astimezone()
-    return when.isoformat(timespec="milliseconds")
+    time = event.get("log_time", 0.0)
+    second = int(time)
+    microsecond = round((time - second) * MICROSECONDS)
+    if microsecond == MICROSECONDS:
+        second, microsecond = second + 1, 0
+    to_the_second, zone = _second(second)
+    return f"{to_the_second}.{microsecond // 1000:03}{zone}"
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> tuple[str, str]:
+    """:returns: a second as all lines of it have it: the time, and the zone behind its fraction"""
+    text = datetime.fromtimestamp(second).astimezone().isoformat()
+    return text[:SECOND_CHARACTERS], text[SECOND_CHARACTERS:]
 
 
 def _message(event: LogEvent) -> str:
     # one event is one line, whatever names and texts peers have sent
-    lines = [formatEvent(event)]
+    lines = [_format(event)]
     failure = event.get("log_failure")
     if failure is not None:
         # but for the traceback of a bug; an exception may quote a peer, so none of its lines looks
         # like an event
         lines += (f"  {line}" for line in failure.getTraceback().rstrip().split("\n"))
-    return "\n".join(_UNPRINTABLE.sub(_escaped, line) for line in lines)
+    return "\n".join(
+        line if line.isprintable() else _UNPRINTABLE.sub(_escaped, line) for line in lines
+    )
+
+
+def _format(event: LogEvent) -> str:
+    """:returns: what ``formatEvent`` does, which interprets a format in Python, in the short way
+    of a format that calls nothing and lacks nothing
+    """
+    text = event.get("log_format")
+    if isinstance(text, str) and "log_flattened" not in event:
+        try:
+            return text.format_map(event)
+        except Exception:
+            pass  # formatEvent tries again, and tells of the fault in the line itself
+    return formatEvent(event)
 
 
 def _escaped(found: re.Match[str]) -> str:
