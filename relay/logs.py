@@ -7,18 +7,15 @@ import re
 import sys
 from datetime import datetime
 from functools import lru_cache
-from typing import IO
+from typing import IO, cast
 
 from twisted.logger import (
-    FilteringLogObserver,
-    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
-    PredicateResult,
     formatEvent,
 )
-from zope.interface import implementer, provider
+from zope.interface import directlyProvides, implementer
 
 OWN = "relay"
 FIELDS = (
@@ -106,15 +103,18 @@ def _second(second: int) -> tuple[str, str]:
 
 def _message(event: LogEvent) -> str:
     # one event is one line, whatever names and texts peers have sent
-    lines = [_format(event)]
+    message = _printable(_format(event))
     failure = event.get("log_failure")
     if failure is not None:
         # but for the traceback of a bug; an exception may quote a peer, so none of its lines looks
         # like an event
-        lines += (f"  {line}" for line in failure.getTraceback().rstrip().split("\n"))
-    return "\n".join(
-        line if line.isprintable() else _UNPRINTABLE.sub(_escaped, line) for line in lines
-    )
+        for line in failure.getTraceback().rstrip().split("\n"):
+            message += f"\n  {_printable(line)}"
+    return message
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else _UNPRINTABLE.sub(_escaped, line)
 
 
 def _format(event: LogEvent) -> str:
@@ -134,13 +134,12 @@ def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
-def wanted(level: LogLevel, event: LogEvent) -> PredicateResult:
+def wanted(level: LogLevel, event: LogEvent) -> bool:
     """Ours from ``level`` up; what Twisted says of itself from warnings up, all of it at debug."""
     own = str(event.get("log_namespace", "")).startswith(OWN)
     lowest = level if own or level is LogLevel.debug else max(level, LogLevel.warn)
-    passes = event.get("log_level", LogLevel.info) >= lowest
-    verdict: PredicateResult = PredicateResult.maybe if passes else PredicateResult.no
-    return verdict
+    passes: bool = event.get("log_level", LogLevel.info) >= lowest
+    return passes
 
 
 def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) -> ILogObserver:
@@ -150,10 +149,11 @@ def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) ->
     :param log_level: ``debug``, ``info``, ``warn``, ``error`` or ``critical``
     """
     level = LogLevel.levelWithName(log_level)
-    observer = LineObserver(out, log_format == "json")
+    write = LineObserver(out, log_format == "json")
 
-    @provider(ILogFilterPredicate)
-    def predicate(event: LogEvent) -> PredicateResult:
-        return wanted(level, event)
+    def observer(event: LogEvent) -> None:
+        if wanted(level, event):
+            write(event)
 
-    return FilteringLogObserver(observer, (predicate,))
+    directlyProvides(observer, ILogObserver)
+    return cast(ILogObserver, observer)

@@ -375,16 +375,19 @@ class Request(NamedTuple):
 
     def header(self, name: str) -> str | None:
         """:returns: the first header of that (lower case) name, or None."""
-        return next((value for key, value in self.headers if key == name), None)
+        for key, value in self.headers:  # a generator would cost more than the search
+            if key == name:
+                return value
+        return None
 
     def has_token(self, name: str, token: str) -> bool:
         """:returns: whether a comma-separated header holds ``token``, whatever the case."""
-        return any(
-            part.strip().lower() == token
-            for key, value in self.headers
-            if key == name
-            for part in value.split(",")
-        )
+        for key, value in self.headers:
+            if key == name:
+                for part in value.split(","):
+                    if part.strip().lower() == token:
+                        return True
+        return False
 
 
 class Response(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 
 from relay.auth import mint
@@ -58,7 +58,7 @@ def knock(router: RouterService, secret: str) -> RelayError | None:
     claims = {"sub": "lab-host", "exp": 100, "role": "host", "portal_id": 1}
     wanted = request(CONTROL, mint(claims, secret.encode()))
     face = router._faces["portal"]
-    knocked: Deferred[Any] = Deferred.fromCoroutine(router._hall.reception.admit(face, wanted))
+    knocked: Deferred[Any] = maybeDeferred(router._hall.reception.admit, face, wanted)
     outcome: list[Any] = []
     knocked.addBoth(outcome.append)
     (found,) = outcome

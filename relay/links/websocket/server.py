@@ -40,6 +40,12 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
 
     opened: Callable[[ServerLink], None]
     upgrade_headers: Mapping[str, str] = {}
+    _transport_details: Any = None
+
+    def __init__(self) -> None:
+        """Without autobahn's: Deferreds for which nobody waits, and details of the transport that
+        only its own logs would tell.
+        """
 
     @override
     def connectionMade(self) -> None:
@@ -58,7 +64,8 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
         digest = hashlib.sha1(key.strip().encode("ascii") + MAGIC).digest()
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.upgrade_headers.items())
         accept = base64.b64encode(digest).decode("ascii")
-        self.transport.write(f"{ANSWER}{extra}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
+        answer = f"{ANSWER}{extra}Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        self.transport.write(answer.encode("ascii"))
         self.heard = True
         self.state = WebSocketProtocol.STATE_OPEN
         opened = self.opened
