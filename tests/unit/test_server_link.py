@@ -133,3 +133,13 @@ def test_nothing_of_the_handshake_is_kept() -> None:
     """Thousands of links may be idle."""
     link, _ = ours(KEY, HEADERS)
     assert not HANDSHAKE & vars(link).keys()
+
+
+def test_frames_go_out_at_once() -> None:
+    """Unmasked, in order, and whole."""
+    link, _ = ours(KEY)
+    before = len(sent(link))
+    link.send_message(Message(b"abc"))
+    link.send_message(Message(b"def", text=True, final=False))
+    assert sent(link)[before:] == b"\x82\x03abc\x01\x03def"
+    assert not HANDSHAKE & vars(link).keys()

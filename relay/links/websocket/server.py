@@ -52,6 +52,14 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
         """The front door has handed over; what autobahn would set now is on the class."""
 
     @override
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Send one frame, which is never sent in pieces here.
+
+        autobahn would colour three words for its own log each time, whether it logs or not.
+        """
+        self.transport.write(data)
+
+    @override
     def _connectionLost(self, reason: Any) -> None:
         """Without the server's own report, and its count of connections, which nobody reads."""
         WebSocketProtocol._connectionLost(self, reason)
