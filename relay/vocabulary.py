@@ -375,18 +375,13 @@ class Request(NamedTuple):
 
     def header(self, name: str) -> str | None:
         """:returns: the first header of that (lower case) name, or None."""
-        for key, value in self.headers:  # a generator would cost more than the search
-            if key == name:
-                return value
-        return None
+        return next((value for key, value in self.headers if key == name), None)
 
     def has_token(self, name: str, token: str) -> bool:
         """:returns: whether a comma-separated header holds ``token``, whatever the case."""
         for key, value in self.headers:
-            if key == name:
-                for part in value.split(","):
-                    if part.strip().lower() == token:
-                        return True
+            if key == name and token in [part.strip().lower() for part in value.split(",")]:
+                return True
         return False
 
 

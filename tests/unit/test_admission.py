@@ -279,3 +279,13 @@ def test_a_key_is_the_base64_of_16_bytes(key: str) -> None:
     else:
         with pytest.raises(BadRequest, match="Sec-WebSocket-Key"):
             check_upgrade(wanted)
+
+
+def test_who_needs_not_wait_is_admitted_at_once() -> None:
+    """Without a Deferred, and without a second look for the route."""
+    door = Door()
+    wanted = request(CONTROL, H1)
+    route = door.face.route(wanted)
+    admission = door.reception.admit(door.face, wanted, route)
+    assert isinstance(admission, Admission)
+    assert admission.route is route

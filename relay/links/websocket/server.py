@@ -3,7 +3,7 @@
 The front door has read and judged the whole request (h11, and ``check_upgrade`` in
 ``core/admission.py``), so nothing is left of autobahn's handshake but the answer, which is made
 here: autobahn would prepare some sixty attributes, parse a head, judge it once more and answer
-through two Deferreds, at several times the cost of all the rest of a handshake (see
+through two Deferreds, for a third and more of all that a handshake cost (see
 ``docs/performance-handshakes.rst``). From the 101 on it is autobahn's engine.
 """
 
