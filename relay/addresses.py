@@ -16,6 +16,8 @@ def is_address(host: str) -> bool:
 
 def unmapped(host: str) -> str:
     """:returns: the host; of an IPv4 address that came to an IPv6 socket, the IPv4 address."""
+    if ":" not in host:
+        return host  # a name, or IPv4 already: asked for each connection
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

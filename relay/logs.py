@@ -6,18 +6,16 @@ import json
 import re
 import sys
 from datetime import datetime
-from typing import IO
+from functools import lru_cache
+from typing import IO, cast
 
 from twisted.logger import (
-    FilteringLogObserver,
-    ILogFilterPredicate,
     ILogObserver,
     LogEvent,
     LogLevel,
-    PredicateResult,
     formatEvent,
 )
-from zope.interface import implementer, provider
+from zope.interface import directlyProvides, implementer
 
 OWN = "relay"
 FIELDS = (
@@ -34,6 +32,8 @@ FIELDS = (
     "bytes_out",
     "seconds",
 )
+MICROSECONDS = 1_000_000
+SECOND_CHARACTERS = len("2026-11-21T12:00:00")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What ends a line, or steers a terminal."""
 
@@ -79,38 +79,67 @@ def json_line(event: LogEvent) -> str:
 
 def encodable(line: str, encoding: str | None) -> str:
     """:returns: the line with escapes for what the output's encoding lacks: none may get lost."""
-    if encoding is None:
+    if encoding is None or line.isascii():
         return line
     return line.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _time(event: LogEvent) -> str:
-    when = datetime.fromtimestamp(event.get("log_time", 0.0)).astimezone()
-    return when.isoformat(timespec="milliseconds")
+    time = event.get("log_time", 0.0)
+    second = int(time)
+    microsecond = round((time - second) * MICROSECONDS)
+    if microsecond == MICROSECONDS:
+        second, microsecond = second + 1, 0
+    to_the_second, zone = _second(second)
+    return f"{to_the_second}.{microsecond // 1000:03}{zone}"
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> tuple[str, str]:
+    """:returns: a second as all lines of it have it: the time, and the zone behind its fraction"""
+    text = datetime.fromtimestamp(second).astimezone().isoformat()
+    return text[:SECOND_CHARACTERS], text[SECOND_CHARACTERS:]
 
 
 def _message(event: LogEvent) -> str:
     # one event is one line, whatever names and texts peers have sent
-    lines = [formatEvent(event)]
+    message = _printable(_format(event))
     failure = event.get("log_failure")
     if failure is not None:
         # but for the traceback of a bug; an exception may quote a peer, so none of its lines looks
         # like an event
-        lines += (f"  {line}" for line in failure.getTraceback().rstrip().split("\n"))
-    return "\n".join(_UNPRINTABLE.sub(_escaped, line) for line in lines)
+        for line in failure.getTraceback().rstrip().split("\n"):
+            message += f"\n  {_printable(line)}"
+    return message
+
+
+def _printable(line: str) -> str:
+    return line if line.isprintable() else _UNPRINTABLE.sub(_escaped, line)
+
+
+def _format(event: LogEvent) -> str:
+    """:returns: what ``formatEvent`` does, which interprets a format in Python, in the short way
+    of a format that calls nothing and lacks nothing
+    """
+    text = event.get("log_format")
+    if isinstance(text, str) and "log_flattened" not in event:
+        try:
+            return text.format_map(event)
+        except Exception:
+            pass  # formatEvent tries again, and tells of the fault in the line itself
+    return formatEvent(event)
 
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
 
 
-def wanted(level: LogLevel, event: LogEvent) -> PredicateResult:
+def wanted(level: LogLevel, event: LogEvent) -> bool:
     """Ours from ``level`` up; what Twisted says of itself from warnings up, all of it at debug."""
     own = str(event.get("log_namespace", "")).startswith(OWN)
     lowest = level if own or level is LogLevel.debug else max(level, LogLevel.warn)
-    passes = event.get("log_level", LogLevel.info) >= lowest
-    verdict: PredicateResult = PredicateResult.maybe if passes else PredicateResult.no
-    return verdict
+    passes: bool = event.get("log_level", LogLevel.info) >= lowest
+    return passes
 
 
 def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) -> ILogObserver:
@@ -120,10 +149,11 @@ def make_observer(log_format: str, log_level: str, out: IO[str] = sys.stdout) ->
     :param log_level: ``debug``, ``info``, ``warn``, ``error`` or ``critical``
     """
     level = LogLevel.levelWithName(log_level)
-    observer = LineObserver(out, log_format == "json")
+    write = LineObserver(out, log_format == "json")
 
-    @provider(ILogFilterPredicate)
-    def predicate(event: LogEvent) -> PredicateResult:
-        return wanted(level, event)
+    def observer(event: LogEvent) -> None:
+        if wanted(level, event):
+            write(event)
 
-    return FilteringLogObserver(observer, (predicate,))
+    directlyProvides(observer, ILogObserver)
+    return cast(ILogObserver, observer)

@@ -180,6 +180,7 @@ class RouterService(MainService):
 
     def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
         self._faces = faces
+        self.broker.tokens.clear()  # secrets may have changed
         self.around.adopt(settings.limits)
         self._proxies.networks = TrustedProxies(settings.trusted_proxies).networks
         self._hall.liveness = {

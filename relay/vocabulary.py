@@ -379,12 +379,10 @@ class Request(NamedTuple):
 
     def has_token(self, name: str, token: str) -> bool:
         """:returns: whether a comma-separated header holds ``token``, whatever the case."""
-        return any(
-            part.strip().lower() == token
-            for key, value in self.headers
-            if key == name
-            for part in value.split(",")
-        )
+        for key, value in self.headers:
+            if key == name and token in [part.strip().lower() for part in value.split(",")]:
+                return True
+        return False
 
 
 class Response(NamedTuple):

@@ -8,9 +8,8 @@ inside the conversation, the link stands first and is judged by the same rules a
 
 from __future__ import annotations
 
-import base64
-import binascii
 import functools
+import re
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,6 +46,8 @@ from relay.vocabulary import (
 
 SUPPORTED_VERSION = "13"
 KEY_BYTES = 16
+KEY = re.compile("[A-Za-z0-9+/]{22}==")
+"""The base64 of so many bytes."""
 ONCE = ("sec-websocket-key", "sec-websocket-version")
 """Headers of a handshake that must not be repeated (RFC 6455, sections 11.3.1 and 11.3.5)."""
 
@@ -99,30 +100,52 @@ class Reception:
         self._failed_logins = auth.FailedLogins(lambda: around.limits.failed_logins_per_min)
         self._strangers: dict[Session, Stranger] = {}
 
-    async def admit(self, face: IRouterFace, request: Request) -> Admission:
+    def admit(
+        self, face: IRouterFace, request: Request, route: Route | None = None
+    ) -> Admission | Deferred[Admission]:
         """Judge a request.
 
-        :raises RelayError: the refusal, already logged, counted, and delayed where logins fail
-            often
+        :param route: what ``face`` says of it, where it was asked already
+        :returns: the admission; a Deferred of it where it has to wait
+        :raises RelayError: the refusal, already logged and counted; it comes through a Deferred
+            where it has to wait, since logins fail often
         """
+        return self._admit(face, request, route, self._hold_s)
+
+    def _admit(
+        self,
+        face: IRouterFace,
+        request: Request,
+        route: Route | None,
+        hold: Callable[[Admission], float],
+    ) -> Admission | Deferred[Admission]:
         try:
-            admission = self._judge(face, request)
-            hold_s = self._hold_s(admission)
-            if hold_s:
-                await self._sleep(hold_s)
-                admission = self._judge(face, request)
+            admission = self._judge(face, request, route)
+            hold_s = hold(admission)
         except AuthError as error:
             delay_s = self._login_failed(face.name, request.peer, request.path, error)
             if delay_s:
-                try:
-                    await self._sleep(delay_s)
-                finally:
-                    self._failed_logins.done_waiting()
+                return Deferred.fromCoroutine(self._refuse_late(delay_s, error))
             raise
         except RelayError as error:
             self.refused(face.name, request.peer, request.path, error)
             raise
+        if hold_s:
+            return Deferred.fromCoroutine(self._admit_late(hold_s, face, request))
         return admission
+
+    async def _refuse_late(self, delay_s: float, error: AuthError) -> Admission:
+        try:
+            await self._sleep(delay_s)
+        finally:
+            self._failed_logins.done_waiting()
+        raise error
+
+    async def _admit_late(self, hold_s: float, face: IRouterFace, request: Request) -> Admission:
+        await self._sleep(hold_s)
+        # things may have changed meanwhile
+        admitted = self._admit(face, request, None, lambda _: 0.0)
+        return admitted if isinstance(admitted, Admission) else await admitted
 
     def expect_hello(
         self, session: Session, dialect: str, peer: str, granted: Callable[[], None]
@@ -182,7 +205,7 @@ class Reception:
         self.broker.lost(session, reason, close, detail)
 
     def _greet(self, session: Session, hello: Hello) -> Grant:
-        claims = auth.verify(hello.credential, self._around.wheel.now())
+        claims = self.broker.tokens.verify(hello.credential, self._around.wheel.now())
         grant = IGreeting(session.conversation).grant(claims)
         self._check_limits(grant)
         self.broker.judge(None, grant)
@@ -198,12 +221,15 @@ class Reception:
 
     # -- judging ---------------------------------------------------------------------------------
 
-    def _judge(self, face: IRouterFace, request: Request) -> Admission:
-        route = face.route(request)
+    def _judge(self, face: IRouterFace, request: Request, route: Route | None) -> Admission:
+        if route is None:
+            route = face.route(request)
         if route.greets:
             check_upgrade(request)
             return Admission(face, route, None, face.conversation(request, route, None))
-        claims = auth.verify(face.credential(request, route), self._around.wheel.now())
+        claims = self.broker.tokens.verify(
+            face.credential(request, route), self._around.wheel.now()
+        )
         if route.websocket:
             check_upgrade(request)
         grant = face.grant(claims, request, route)
@@ -274,17 +300,14 @@ def check_upgrade(request: Request) -> None:
             raise BadRequest(
                 f"only a WebSocket handshake is served here: header {name.title()} lacks {token!r}"
             )
+    names = [name for name, _ in request.headers]
     for name in ONCE:
-        if sum(1 for key, _ in request.headers if key == name) > 1:
+        if names.count(name) > 1:
             raise BadRequest(f"header {name.title()} came more than once")
-    if request.header("content-length") not in (None, "0") or request.header("transfer-encoding"):
+    first = dict(reversed(request.headers))
+    if first.get("content-length") not in (None, "0") or first.get("transfer-encoding"):
         raise BadRequest("a WebSocket handshake has no body")
-    if request.header("sec-websocket-version") != SUPPORTED_VERSION:
+    if first.get("sec-websocket-version") != SUPPORTED_VERSION:
         raise BadRequest(f"only WebSocket version {SUPPORTED_VERSION} is served here")
-    key = request.header("sec-websocket-key") or ""
-    try:
-        decoded = base64.b64decode(key.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        decoded = b""
-    if len(decoded) != KEY_BYTES:
+    if KEY.fullmatch(first.get("sec-websocket-key", "").strip()) is None:
         raise BadRequest(f"Sec-WebSocket-Key is not the base64 of {KEY_BYTES} bytes")

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 from twisted.logger import Logger
 
+from relay.auth import VerifiedTokens
 from relay.core.denials import Denials
 from relay.core.liveness import Entry
 from relay.core.registry import Registry
@@ -36,6 +37,7 @@ class Broker:
     """The router's switch.
 
     :param random_bits: an unpredictable integer below 2**n
+    :ivar tokens: verifies what is shown to this router; what it remembers ends with a revocation
     """
 
     log = Logger()
@@ -49,6 +51,7 @@ class Broker:
         self.circuits: set[Circuit] = set()
         self.topics: dict[TopicName, Topic] = {}
         self.denials = Denials()
+        self.tokens = VerifiedTokens()
         self.registry = Registry(around, random_bits, self._connect)
         self.draining = False
         self._around = around
@@ -166,6 +169,7 @@ class Broker:
         :returns: how many links were ended
         """
         denial = self.denials.add(dialect, subject, offer, token_id, until)
+        self.tokens.clear()
         ended = 0
         for session in tuple(self.sessions):
             if session.grant is not None and denial.matches(session.grant, self._names(session)):

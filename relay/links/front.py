@@ -19,8 +19,9 @@ from zope.interface import implementer
 
 from relay.addresses import unmapped
 from relay.core.admission import Admission
+from relay.core.liveness import Entry
 from relay.errors import LimitReached, NotFound, RelayError, TlsFailed
-from relay.interfaces import IRouterFace
+from relay.interfaces import IRouterFace, Route
 from relay.links.hall import Hall
 from relay.links.heads import as_request
 from relay.links.linger import Linger
@@ -55,7 +56,7 @@ class FrontDoor(Protocol):
         self._request: Request | None = None
         self._face: IRouterFace | None = None
         self._body_limit = 0
-        self._timer: IDelayedCall | None = None
+        self._timer: IDelayedCall | Entry | None = None
         self._work: Deferred[None] | None = None
         self._linger: Linger | None = None
         self._queued = False
@@ -63,6 +64,8 @@ class FrontDoor(Protocol):
         self._read_over = False
         self._counted = False
         self._visitor = ""
+        self._address = ""
+        self._port = 0
         self._started = 0.0
 
     # -- Twisted ---------------------------------------------------------------------------------
@@ -71,7 +74,10 @@ class FrontDoor(Protocol):
     def connectionMade(self) -> None:
         """A connection was accepted: it waits unread while too many handshakes are in progress."""
         tune(self.transport)
-        self._visitor = self._address()
+        peer: IAddress = self.transport.getPeer()  # type: ignore[union-attr]
+        self._address = address_of(peer)
+        self._port = getattr(peer, "port", 0)
+        self._visitor = self._address
         self._hall.visitors[self._visitor] += 1
         limit = self._hall.limits.links_per_address
         if limit and self._hall.visitors[self._visitor] > limit:
@@ -79,7 +85,7 @@ class FrontDoor(Protocol):
                 LimitReached(f"{limit} connections of yours have shown no credential yet", "", 1)
             )
         elif self._hall.handshakes < self._hall.limits.handshakes:
-            self.begin()
+            self._begin()
         else:
             self._queued = True
             self.transport.pauseProducing()  # type: ignore[union-attr]
@@ -87,11 +93,15 @@ class FrontDoor(Protocol):
             self._timer = self._hall.reactor.callLater(QUEUE_TIMEOUT_S, self._queue_late)
 
     def begin(self) -> None:
-        """Give it time for one head."""
+        """It was its turn in the queue."""
         self._stop_timer()
         self._queued = False
-        self._count_handshake(True)
         self.transport.resumeProducing()  # type: ignore[union-attr]
+        self._begin()
+
+    def _begin(self) -> None:
+        """Give it time for one head."""
+        self._count_handshake(True)
         self._wait_for_head(self._hall.limits.head_s)
         if self._reader.has_begun():
             self._hall.reactor.callLater(0, self._read_rest)
@@ -159,7 +169,7 @@ class FrontDoor(Protocol):
     def _head_received(self, head: h11.Request) -> None:
         self._started = self._hall.reactor.seconds()
         request = as_request(head, hasattr(self.transport, "getPeerCertificate"))
-        request = request._replace(peer=self._hall.believed_peer(self._address(), request))
+        request = request._replace(peer=self._hall.believed_peer(self._address, request))
         self._request = request
         self._face = self._face_for(request)
         if self._face is None:
@@ -169,7 +179,7 @@ class FrontDoor(Protocol):
         except RelayError:
             return self._judge(request)  # admission refuses, counts and logs it
         if route.websocket:
-            self._judge(request)
+            self._judge(request, route)
         else:
             self._body_limit = route.body_bytes
 
@@ -179,24 +189,34 @@ class FrontDoor(Protocol):
         matching = (face for face in faces if face.matches(request))
         return next(matching, faces[0] if len(faces) == 1 else None)
 
-    def _address(self) -> str:
-        address: IAddress = self.transport.getPeer()  # type: ignore[union-attr]
-        host = str(getattr(address, "host", None) or getattr(address, "name", None) or "local")
-        return unmapped(host)
-
     # -- judging ---------------------------------------------------------------------------------
 
-    def _judge(self, request: Request) -> None:
+    def _judge(self, request: Request, route: Route | None = None) -> None:
         assert self._face is not None
         self._stop_timer()
-        work = Deferred.fromCoroutine(self._admit(self._face, request))
+        try:
+            self._admit(self._face, request, route)
+        except Exception:
+            self._broken(Failure())
+
+    def _admit(self, face: IRouterFace, request: Request, route: Route | None) -> None:
+        """Nearly all that is admitted is a link, at once: Deferreds are made for the others."""
+        try:
+            admitted = self._hall.reception.admit(face, request, route)
+        except RelayError as error:
+            return self._answered(refusal(error, face))
+        if isinstance(admitted, Admission) and admitted.conversation is not None:
+            return self._enter(admitted, request)
+        work = Deferred.fromCoroutine(self._serve(face, request, admitted))
         if not work.called:
             self._work = work
         work.addErrback(self._broken)
 
-    async def _admit(self, face: IRouterFace, request: Request) -> None:
+    async def _serve(
+        self, face: IRouterFace, request: Request, admitted: Admission | Deferred[Admission]
+    ) -> None:
         try:
-            admission = await self._hall.reception.admit(face, request)
+            admission = admitted if isinstance(admitted, Admission) else await admitted
         except RelayError as error:
             return self._answered(refusal(error, face))
         if admission.conversation is not None:
@@ -228,10 +248,9 @@ class FrontDoor(Protocol):
             transport.loseConnection()
             return
         self._hall.around.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
-        port = getattr(transport.getPeer(), "port", 0)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
         key = request.header("sec-websocket-key") or ""
-        self._hall.enter(admission, transport, request.peer, port, key, self._reader.rest())
+        self._hall.enter(admission, transport, request.peer, self._port, key, self._reader.rest())
 
     def _broken(self, failure: Failure) -> None:
         self._work = None
@@ -252,7 +271,7 @@ class FrontDoor(Protocol):
         self.log.info(
             "refused {peer}: {reason}: {text}",
             event="refused",
-            peer=self._address(),
+            peer=self._address,
             reason=error.reason.value,
             text=error.text,
         )
@@ -313,7 +332,8 @@ class FrontDoor(Protocol):
     def _wait_for_head(self, seconds: float) -> None:
         self._stop_timer()
         if seconds:
-            self._timer = self._hall.reactor.callLater(seconds, self._head_late)
+            # nearly every one of these is cancelled at once, which a wheel does at less cost
+            self._timer = self._hall.around.wheel.after(seconds, self._head_late)
 
     def _queue_late(self) -> None:
         self._timer = None
@@ -345,6 +365,11 @@ class FrontDoor(Protocol):
             self._hall.handshakes += 1 if begins else -1
             if not begins and self._hall.queue:
                 self._hall.done_shaking()
+
+
+def address_of(peer: IAddress) -> str:
+    """:returns: the host, or what else there is to tell a connection's other end by"""
+    return unmapped(str(getattr(peer, "host", None) or getattr(peer, "name", None) or "local"))
 
 
 class FrontFactory(Factory):

@@ -39,7 +39,10 @@ def as_request(head: h11.Request, secure: bool) -> Request:
         path=path,
         query=query,
         headers=tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers
+            [
+                (name.decode("latin-1").lower(), value.decode("latin-1"))
+                for name, value in head.headers.raw_items()
+            ]
         ),
         peer="",
         http_version=head.http_version.decode("ascii"),

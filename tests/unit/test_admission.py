@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+from typing import Any
+
 import pytest
-from twisted.internet.defer import CancelledError, Deferred
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from relay.auth import LOGINS_WAITING, mint
@@ -66,7 +71,9 @@ class Door:
 
     def knock(self, wanted: Request) -> Deferred[Admission]:
         """Ask to be admitted."""
-        return Deferred.fromCoroutine(self.reception.admit(self.face, wanted))
+        admit: Any = self.reception.admit
+        knocked: Deferred[Admission] = maybeDeferred(admit, self.face, wanted)
+        return knocked
 
     def admit(self, wanted: Request) -> Admission:
         """Be admitted at once, and not be held."""
@@ -157,6 +164,28 @@ def test_who_was_revoked_is_refused() -> None:
     door.admit(request(CONTROL, H1))
 
 
+def test_a_token_is_remembered_until_a_revocation() -> None:
+    """Each router for itself: what one knows another does not."""
+    door, other = Door(), Door()
+    for _ in range(2):
+        door.admit(request(CONTROL, H1))
+    assert (len(door.broker.tokens), len(other.broker.tokens)) == (1, 0)
+    door.broker.revoke(subject="lab-host")
+    assert len(door.broker.tokens) == 0
+    assert isinstance(door.refuse(request(CONTROL, H1)), Revoked)
+
+
+def test_a_remembered_token_expires() -> None:
+    """For whoever comes after its time, to the second, leeway included."""
+    door = Door()
+    short = request(CONTROL, token("lab-host", exp=int(NOW) + 5))
+    door.admit(short)
+    door.world.clock.advance(65)
+    door.admit(short)
+    door.world.clock.advance(1)
+    assert isinstance(door.refuse(short), TokenExpired)
+
+
 def test_a_flapping_host_is_held_and_judged_again() -> None:
     """The fourth newcomer in a row waits a second; what was revoked meanwhile is refused."""
     door = Door()
@@ -231,3 +260,32 @@ def test_who_leaves_while_its_refusal_waits_is_forgotten() -> None:
     assert errors == []
     door.world.passes(1.5)
     assert len(errors) == 1
+
+
+@given(
+    st.binary(max_size=20).map(lambda key: base64.b64encode(key).decode())
+    | st.text("AZaz09+/=-_ \u00e9", max_size=28)
+    | st.from_regex("[A-Z]{20,24}={0,3}", fullmatch=True)
+)
+def test_a_key_is_the_base64_of_16_bytes(key: str) -> None:
+    """Padding and all (RFC 6455 section 4.1), as the library reads it."""
+    try:
+        good = len(base64.b64decode(key.strip(), validate=True)) == 16
+    except ValueError:
+        good = False
+    wanted = without(request(CLIENT, C1), "sec-websocket-key", key)
+    if good:
+        check_upgrade(wanted)
+    else:
+        with pytest.raises(BadRequest, match="Sec-WebSocket-Key"):
+            check_upgrade(wanted)
+
+
+def test_who_needs_not_wait_is_admitted_at_once() -> None:
+    """Without a Deferred, and without a second look for the route."""
+    door = Door()
+    wanted = request(CONTROL, H1)
+    route = door.face.route(wanted)
+    admission = door.reception.admit(door.face, wanted, route)
+    assert isinstance(admission, Admission)
+    assert admission.route is route

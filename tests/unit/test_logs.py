@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from twisted.logger import LogLevel
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 
 from relay.logs import LineObserver, json_line, text_line
@@ -72,3 +76,57 @@ def test_a_bug_keeps_its_traceback() -> None:
     # nothing that an exception quotes can pass for a line of its own
     assert all(other.startswith("  ") for other in others)
     assert "\x1b" not in line
+
+
+class Odd:
+    """Something that cannot be shown."""
+
+    def __format__(self, spec: str) -> str:
+        raise ValueError("not to be shown")
+
+    __repr__ = object.__repr__
+
+
+class Counted:
+    """Something with a number, and a way to ask for it."""
+
+    number = 7
+
+    def double(self) -> int:
+        """Twice the number."""
+        return 2 * self.number
+
+
+FIELDS = {"name": "alice", "seconds": 1.25, "count": 3, "thing": Counted(), "log_namespace": "x"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{name} {seconds:.1f} {count:>5}",
+        "{thing.number} {log_namespace} {{name}}",
+        "{thing.double()} {thing.number!r}",
+        "{name!r:>9} {name[0]}",
+        "{absent}",
+        "{name",
+        "{odd}",
+        "{}",
+        "",
+        b"{name}",
+        None,
+        7,
+    ],
+)
+def test_messages_are_those_of_twisted(text: object) -> None:
+    """Whatever the format says, calls and faults included."""
+    seen: dict[str, Any] = {"log_format": text, "log_time": 0.0, **FIELDS, "odd": Odd()}
+    assert text_line(seen).partition(" info ")[2] == formatEvent(seen)
+
+
+@given(
+    st.floats(0, 4e9) | st.integers(0, 4 * 10**9) | st.sampled_from([1.9999999, 0.9995, 1e9 - 1e-7])
+)
+def test_the_time_of_a_line(time: float) -> None:
+    """In the local zone, to the millisecond."""
+    expected = datetime.fromtimestamp(time).astimezone().isoformat(timespec="milliseconds")
+    assert text_line({"log_time": time}).partition(" ")[0] == expected

@@ -99,3 +99,12 @@ def test_forms_of_a_target(target: bytes, path: str) -> None:
     head = reader.head()
     assert head is not None
     assert as_request(head, False).path == path
+
+
+def test_headers_keep_their_order() -> None:
+    """Names in lower case, values as they are, repeated ones each for itself."""
+    reader = RequestReader(HEAD_BYTES)
+    reader.receive(b"GET / HTTP/1.1\r\nhOsT: X\r\nX-A: B\xe9\r\nx-a:  c \r\n\r\n")
+    head = reader.head()
+    assert head is not None
+    assert as_request(head, False).headers == (("host", "X"), ("x-a", "B\xe9"), ("x-a", "c"))

@@ -163,6 +163,8 @@ class PortalFace:
 
 def announced_services(request: Request) -> tuple[str, ...] | None:
     """:returns: the names in ``?services=a,b``, None when the host does not say."""
+    if not request.query:
+        return None
     try:
         values = parse_qs(request.query, max_num_fields=MAX_QUERY_FIELDS).get("services", [""])
     except ValueError:

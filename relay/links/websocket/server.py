@@ -1,23 +1,34 @@
-"""The router's side of a WebSocket."""
+"""The router's side of a WebSocket.
+
+The front door has read and judged the whole request (h11, and ``check_upgrade`` in
+``core/admission.py``), so nothing is left of autobahn's handshake but the answer, which is made
+here: autobahn would prepare some sixty attributes, parse a head, judge it once more and answer
+through two Deferreds, for a third and more of all that a handshake cost (see
+``docs/performance-handshakes.rst``). From the 101 on it is autobahn's engine.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from autobahn.twisted.websocket import WebSocketServerFactory, WebSocketServerProtocol
+from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import IReactorTime
 from typing_extensions import override
 
 from relay import __version__
-from relay.links.sockets import tune
 from relay.links.websocket.engine import WebSocketLink, quieten, share_options
 
-HEAD = (
-    "GET / HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""What a server shows that it has understood the key with (RFC 6455, section 1.3)."""
+
+ANSWER = (
+    f"HTTP/1.1 101 Switching Protocols\r\nServer: relay/{__version__}\r\n"
+    "Upgrade: WebSocket\r\nConnection: Upgrade\r\n"
 )
-"""What autobahn is shown of a request that was admitted. It would refuse headers that mean nothing
-here (an Origin of ``null``, subprotocols named twice), in words of its own that nobody logs."""
 
 
 class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc]  # autobahn has no types
@@ -29,28 +40,47 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
 
     opened: Callable[[ServerLink], None]
     upgrade_headers: Mapping[str, str] = {}
+    _transport_details: Any = None
+
+    def __init__(self) -> None:
+        """Without autobahn's: Deferreds for which nobody waits, and details of the transport that
+        only its own logs would tell.
+        """
 
     @override
     def connectionMade(self) -> None:
-        """Begin without autobahn's report on the transport."""
-        tune(self.transport)
-        self._transport_details = None  # type: ignore[assignment]  # only its log would read it
-        self._connectionMade()
+        """The front door has handed over; what autobahn would set now is on the class."""
+
+    @override
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Send one frame, which is never sent in pieces here.
+
+        autobahn would colour three words for its own log each time, whether it logs or not.
+        """
+        self.transport.write(data)
+
+    @override
+    def _connectionLost(self, reason: Any) -> None:
+        """Without the server's own report, and its count of connections, which nobody reads."""
+        WebSocketProtocol._connectionLost(self, reason)
 
     def begin(self, key: str, received: bytes) -> None:
-        """Answer the handshake, then take what followed it."""
-        self.dataReceived(HEAD.format(key=key.strip()).encode("ascii") + received)
+        """Answer the handshake (RFC 6455, section 4.2.2), then take what followed it.
 
-    @override
-    def onConnect(self, request: object) -> tuple[None, dict[str, str]]:
-        """Accept: no subprotocol, our headers."""
-        return None, dict(self.upgrade_headers)
-
-    @override
-    def _onOpen(self) -> None:
+        :param key: the request's ``Sec-WebSocket-Key``, found well-formed
+        """
+        digest = hashlib.sha1(key.strip().encode("ascii") + MAGIC).digest()
+        extra = "".join(f"{name}: {value}\r\n" for name, value in self.upgrade_headers.items())
+        accept = base64.b64encode(digest).decode("ascii")
+        answer = f"{ANSWER}{extra}Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        self.transport.write(answer.encode("ascii"))
+        self.heard = True
+        self.state = WebSocketProtocol.STATE_OPEN
         opened = self.opened
         self.forget_handshake()
         opened(self)
+        if received:
+            self.dataReceived(received)
 
 
 class ServerLinkFactory(WebSocketServerFactory):
@@ -60,7 +90,7 @@ class ServerLinkFactory(WebSocketServerFactory):
     noisy = False
 
     def __init__(self, reactor: IReactorTime) -> None:
-        super().__init__(server=f"relay/{__version__}", reactor=reactor)
+        super().__init__(reactor=reactor)
         quieten(self)
         self.setProtocolOptions(versions=[13], webStatus=False, maxConnections=0)
         share_options(self, ServerLink)

@@ -1,0 +1,1 @@
+A router that has verified a token does not verify its signature again while the token is in date and its secret the same; only the times are judged at each use. A reload or a revocation makes it forget. Tokens are remembered by a digest, in bounded memory.
