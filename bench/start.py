@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from bench.groups import Outcome, Plan
 from bench.programs import ROOT, Workshop, free_ports, listens, wait
 from bench.report import Row, add_arguments, publish
 
@@ -27,13 +28,23 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     add_arguments(parser)
     options = parser.parse_args()
+    return publish("start", started(options.rounds), options.json)
+
+
+def measure(plan: Plan) -> Outcome:
+    """:returns: what is found in as many rounds as the plan has"""
+    return Outcome(started(plan.rounds))
+
+
+def started(rounds: int) -> list[Row]:
+    """Start everything so often. :returns: what it cost"""
     bare: list[float] = []
     help_s: list[float] = []
     listening: list[float] = []
     cpu: list[float] = []
     memory: list[float] = []
     with Workshop() as shop:
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             bare.append(timed(["-c", "pass"]))
             help_s.append(timed(["-c", CONSOLE_SCRIPT, "--help"]))
             (port,) = free_ports(1)
@@ -45,7 +56,7 @@ def main() -> int:
             memory.append(router.rss_kib())
             router.kill()
     ratios = tuple(full / plain for full, plain in zip(help_s, bare, strict=True))
-    rows = [
+    return [
         Row("bare interpreter", "s", tuple(bare)),
         Row("relay --help", "s", tuple(help_s)),
         Row("relay --help / bare interpreter", "ratio", ratios, HELP_RATIO),
@@ -53,7 +64,6 @@ def main() -> int:
         Row("router, processor time until then", "s", tuple(cpu)),
         Row("router, memory when ready", "KiB", tuple(memory), LISTENING_KIB),
     ]
-    return publish("start", rows, options.json)
 
 
 def timed(arguments: Sequence[str]) -> float:
