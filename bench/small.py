@@ -20,6 +20,7 @@ from relay.measuring.runs import Trips, trips
 MANY = 64
 TARGETS = {1: 1.2, MANY: 1.6}
 IN_PARTS_MS = 1.0
+MS = 1000
 
 
 def measure(plan: Plan) -> Outcome:
@@ -44,15 +45,10 @@ def measure(plan: Plan) -> Outcome:
                 rows.append(times(f"{what}: router, x {name}", rate["router"], rate[name], least))
         parts = {name: asked(shop, plan, lane, 1, 2) for name, lane in lanes.items()}
         for name, found in turns(plan, parts).items():
+            # the mean: an acknowledgement that is waited for now and then does not show in a median
+            values = tuple(MS / one.per_s for one in found)
             most = IN_PARTS_MS if name == "router" else None
-            rows.append(
-                Row(
-                    f"written in two parts: {name}, p50",
-                    "ms",
-                    tuple(one.p50_ms for one in found),
-                    most,
-                )
-            )
+            rows.append(Row(f"written in two parts: {name}, mean", "ms", values, most))
     return Outcome(rows)
 
 

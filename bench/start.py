@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from bench.groups import Outcome, Plan
 from bench.programs import ROOT, Workshop, free_ports, listens, wait
 from bench.report import Row, add_arguments, publish
+from relay.measuring.figures import RATIO
 
 HELP_RATIO = 4.0
 LISTENING_S = 0.7
@@ -59,7 +60,7 @@ def started(rounds: int) -> list[Row]:
     return [
         Row("bare interpreter", "s", tuple(bare)),
         Row("relay --help", "s", tuple(help_s)),
-        Row("relay --help / bare interpreter", "ratio", ratios, HELP_RATIO),
+        Row("relay --help / bare interpreter", RATIO, ratios, HELP_RATIO),
         Row("router, start to listening", "s", tuple(listening), LISTENING_S),
         Row("router, processor time until then", "s", tuple(cpu)),
         Row("router, memory when ready", "KiB", tuple(memory), LISTENING_KIB),

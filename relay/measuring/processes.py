@@ -30,6 +30,18 @@ RESERVED_PORTS = range(20000, 32000)
 """Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port
 of that range would some time be given the same port for its own end, and be connected to itself."""
 
+KEPT_VARIABLES = (
+    "HOME",
+    "LANG",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "PYTHONHOME",
+    "PYTHONPATH",
+    "RELAY_WITHOUT_NVX",
+    "TMPDIR",
+    "VIRTUAL_ENV",
+)
+
 C = TypeVar("C", bound="Crew")
 
 
@@ -75,7 +87,7 @@ class Program:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 cwd=folder,
-                env={**os.environ, **environment},
+                env={**_kept_environment(), **environment},
             )
 
     @property
@@ -207,6 +219,11 @@ class Crew:
         path.touch(mode=0o600)
         path.write_text(text + "\n")
         return path
+
+
+def _kept_environment() -> dict[str, str]:
+    """:returns: what a program needs of ours; nothing that configures relay or its originals."""
+    return {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
 
 
 def free_ports(count: int) -> list[int]:

@@ -17,6 +17,7 @@ from relay.measuring.processes import Crew, Late, Program, wait
 SPARE_S = 25.0
 """A load may take so long besides what it was told to measure."""
 
+HOLD_S = 120.0
 POLL_S = 0.02
 GB = 1e9
 COMPARED_EVERY = 4
@@ -202,9 +203,17 @@ def _counted(crew: Crew, job: dict[str, Any]) -> float:
     return rate
 
 
-def hold(crew: Crew, place: Place, links: Sequence[tuple[str, str]], plain: int = 0) -> Program:
-    """Open connections to stay: WebSockets to these paths with these tokens, or plain ones."""
-    job = {"do": "hold", "place": place, "links": links, "count": plain}
-    program = load(crew, job)
-    told(program, "open", 120.0)
+def hold(crew: Crew, place: Place, links: Sequence[tuple[str, str]]) -> Program:
+    """Open WebSockets to these paths with these tokens, to stay. :returns: who holds them"""
+    return _held(crew, {"place": place, "links": links})
+
+
+def hold_answered(crew: Crew, place: Place, count: int) -> Program:
+    """Open plain connections, to stay, once each has asked and was answered."""
+    return _held(crew, {"place": place, "count": count})
+
+
+def _held(crew: Crew, job: dict[str, Any]) -> Program:
+    program = load(crew, {"do": "hold", **job})
+    told(program, "open", HOLD_S)
     return program

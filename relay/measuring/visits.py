@@ -7,20 +7,25 @@ import socket
 import time
 from typing import Any
 
-from relay.measuring.places import connect, read_answer, request, say, shake_hands
+from relay.measuring.places import READ_BYTES, connect, read_answer, request, say, shake_hands
 from relay.measuring.talk import ANSWER, QUESTION
 
 
 def hold(job: dict[str, Any]) -> None:
     """Open WebSockets and do nothing with them, until a signal.
 
-    ``links``: pairs of path and token; without it, ``count`` plain TCP connections.
+    ``links``: pairs of path and token; without it, ``count`` plain TCP connections, each of which
+    asks once first, so that it surely stands from end to end.
     """
     place = job["place"]
     if links := job.get("links"):
         held = [shake_hands(place, path, token).socket for path, token in links]
     else:
-        held = [connect(place) for _ in range(job["count"])]
+        held = []
+        for _ in range(job["count"]):
+            held.append(connect(place))
+            held[-1].sendall(QUESTION)
+            _hear(held[-1])
     say(open=len(held))
     signal.pause()
 
@@ -55,11 +60,16 @@ def visit(job: dict[str, Any]) -> None:
         for connection in batch:
             connection.sendall(QUESTION)
         for connection in batch:
-            got = b""
-            while len(got) < len(ANSWER) and (chunk := connection.recv(4096)):
-                got += chunk
-            if got != ANSWER:
-                raise OSError(f"a wrong answer: {got!r}")
+            _hear(connection)
             connection.close()
         count += at_once
     say(count=count, seconds=time.monotonic() - started)
+
+
+def _hear(connection: socket.socket) -> None:
+    """:raises OSError: for any answer but the right one"""
+    got = b""
+    while len(got) < len(ANSWER) and (chunk := connection.recv(READ_BYTES)):
+        got += chunk
+    if got != ANSWER:
+        raise OSError(f"a wrong answer: {got!r}")
