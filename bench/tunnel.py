@@ -16,7 +16,13 @@ from bench.programs import Workshop
 from relay.measuring.figures import times
 
 PROGRAMS = 3
-TARGETS = {"3 socats": 1.0, "3 portforwards": None, "the originals": 1.15}
+TARGETS = {
+    "3 socats": (1.0, "stretch 1.25"),
+    "3 portforwards": (None, ""),
+    "the originals": (1.15, ""),
+}
+"""The least ratio, and more that would be good to have."""
+
 NO_ORIGINALS = f"beside the originals: left out, {PEERS_VARIABLE} names no folder that has them"
 
 
@@ -44,7 +50,8 @@ def measure(plan: Plan) -> Outcome:
             for name in found:
                 if name != "relay":
                     what = f"{word}: relay, x {name}"
-                    rows.append(times(what, speed["relay"], speed[name], TARGETS[name]))
+                    least, note = TARGETS[name]
+                    rows.append(times(what, speed["relay"], speed[name], least, note=note))
             if "3 socats" in found:
                 what = f"{word}: relay, processor x 3 socats'"
                 rows.append(times(what, used["relay"], used["3 socats"]))

@@ -177,8 +177,10 @@ class Crew:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        impatience = signal.signal(signal.SIGINT, signal.SIG_IGN)  # nobody is left behind
         for program in reversed(self._programs):
             program.kill()
+        signal.signal(signal.SIGINT, impatience)
         if self.keeps and isinstance(error, Exception):
             print(f"what the programs said is in {self.folder}", file=sys.stderr)
         else:
