@@ -63,6 +63,9 @@ def absolute(name: str, speeds: Sequence[Speed]) -> list[Row]:
     used = tuple(speed.cpu_s_gb for speed in speeds)
     if any(used):
         rows.append(Row(f"{name}: processor", "s/GB", used))
+    else:
+        loads = tuple(speed.loads_s_gb for speed in speeds)
+        rows.append(Row(f"{name}: processor of both loads", "s/GB", loads))
     return rows
 
 

@@ -31,7 +31,8 @@ def publish(title: str, rows: Sequence[Row], as_json: bool, text: Sequence[str] 
     :returns: the exit status: 1 when a target is missed
     """
     if as_json:
-        print(json.dumps({"title": title, "rows": [as_object(row) for row in rows]}, indent=1))
+        value = {"title": title, "rows": [as_object(row) for row in rows], "text": list(text)}
+        print(json.dumps(value, indent=1))
     else:
         print(title)
         for line in table(rows):

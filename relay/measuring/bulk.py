@@ -31,12 +31,17 @@ def send(job: dict[str, Any]) -> None:
     target.settimeout(None)
     started = time.monotonic()
     end = started + job.get("seconds", 0.0)
+    used = time.process_time()
     units, least = 0, job.get("units", 0)
     while units < least or time.monotonic() < end:
         target.sendall(common)
         units += 1
     target.sendall(last)
-    say(sent=(units + 1) * UNIT_BYTES, seconds=time.monotonic() - started)
+    say(
+        sent=(units + 1) * UNIT_BYTES,
+        seconds=time.monotonic() - started,
+        cpu_s=time.process_time() - used,
+    )
     signal.pause()
 
 
@@ -55,8 +60,14 @@ def take(job: dict[str, Any]) -> None:
     if stall_s := job.get("stall_s"):
         say(stalled=True)
         time.sleep(stall_s)
+    used = time.process_time()
     seconds = _read(connection, checker, feed)
-    say(took=checker.bytes, seconds=seconds, exact=checker.exact and checker.done)
+    say(
+        took=checker.bytes,
+        seconds=seconds,
+        cpu_s=time.process_time() - used,
+        exact=checker.exact and checker.done,
+    )
 
 
 def _read(connection: Connection, checker: Checker, feed: Any) -> float:

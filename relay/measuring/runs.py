@@ -47,10 +47,12 @@ class Speed(NamedTuple):
 
     :ivar gb_s: GB (10^9 bytes) a second
     :ivar cpu_s_gb: processor seconds of the programs between, for each GB
+    :ivar loads_s_gb: those of the two loads
     """
 
     gb_s: float
     cpu_s_gb: float
+    loads_s_gb: float
 
 
 class Trips(NamedTuple):
@@ -122,7 +124,8 @@ def bulk(crew: Crew, way: Way, seconds: float, message_bytes: int = 0, up: bool 
     crew.end(near, far)
     if not took["exact"] or took["took"] != sent["sent"]:
         raise Inexact(f"{sent['sent']} bytes were sent, {took['took']} came, or not the same")
-    return Speed(took["took"] / GB / took["seconds"], used / (took["took"] / GB))
+    size = took["took"] / GB
+    return Speed(size / took["seconds"], used / size, (took["cpu_s"] + sent["cpu_s"]) / size)
 
 
 def trips(crew: Crew, way: Way, seconds: float, count: int = 1, pieces: int = 1) -> Trips:
