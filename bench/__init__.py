@@ -1,4 +1,4 @@
-"""Measurements of what relay promises, each runnable as ``python -m bench.NAME``.
+"""Measurements of what relay promises: ``python -m bench``, or one as ``python -m bench.NAME``.
 
 Every script starts what it measures as processes of their own, ends only those, prints a text table
 (or ``--json``), and exits with 1 when a figure misses its target. The original programs take part

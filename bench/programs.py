@@ -3,183 +3,82 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
-import shutil
-import signal
-import socket
-import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 
-from bench.processes import PEERS_VARIABLE, descriptors, listening_port, peer
+from bench.certificate import make_certificate
+from bench.processes import PEERS_VARIABLE, peer
 from relay.auth import mint
 from relay.dialects.portal.tokens import portal_claims
+from relay.measuring.processes import (
+    LOOPBACK,
+    START_S,
+    Crew,
+    Late,
+    Program,
+    free_ports,
+    listens,
+    wait,
+)
 from relay.vocabulary import Role
 
+__all__ = ["LOOPBACK", "ROOT", "Late", "Program", "Workshop", "free_ports", "listens", "wait"]
+
 ROOT = Path(__file__).resolve().parent.parent
-LOOPBACK = "127.0.0.1"
-POLL_S = 0.005
-START_S = 20.0
-STOP_S = 5.0
-TERMINATED = 128 + signal.SIGTERM
 TOKEN_LIFETIME_S = 7 * 86400
-RESERVED_PORTS = range(20000, 32000)
-"""Below the range that kernels take a caller's own port from: a daemon that knocks at a dead port
-of that range would some time be given the same port for its own end, and be connected to itself."""
 
 
-class Late(Exception):
-    """Something did not happen in time."""
+class Workshop(Crew):
+    """A crew with a secret, which starts our daemons and the originals'.
 
-
-def wait(
-    condition: Callable[[], object], what: str, deadline_s: float, poll_s: float = POLL_S
-) -> float:
-    """Wait until ``condition()`` is true.
-
-    :returns: the monotonic time at which it was
-    :raises Late:
-    """
-    end = time.monotonic() + deadline_s
-    while True:
-        done = condition()
-        now = time.monotonic()
-        if done:
-            return now
-        if now > end:
-            raise Late(f"{what}: not within {deadline_s:g} s")
-        time.sleep(poll_s)
-
-
-class Program:
-    """A running program; what it prints goes to a file.
-
-    :param name: for messages and for the file
-    """
-
-    def __init__(
-        self, name: str, command: Sequence[str], folder: Path, environment: Mapping[str, str]
-    ) -> None:
-        self.name = name
-        self.log = folder / f"{name}-{secrets.token_hex(3)}.log"
-        self.started = time.monotonic()
-        with open(self.log, "wb") as out:
-            self.process = subprocess.Popen(
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-                cwd=folder,
-                env={**os.environ, **environment},
-            )
-
-    @property
-    def pid(self) -> int:
-        """:returns: the process id."""
-        return self.process.pid
-
-    def printed(self) -> str:
-        """:returns: what it has printed so far."""
-        return self.log.read_text(errors="replace")
-
-    def says(self, text: str, deadline_s: float = START_S) -> float:
-        """:returns: when ``text`` was seen in what it prints. :raises Late:"""
-
-        def said() -> bool:
-            if self.process.poll() is not None:
-                raise Late(f"{self.name} has ended; it printed: {self.printed()[-2000:]}")
-            return text in self.printed()
-
-        return wait(said, f"{text!r} from {self.name}", deadline_s)
-
-    def is_running(self) -> bool:
-        """:returns: whether it has not ended."""
-        return self.process.poll() is None
-
-    def rss_kib(self) -> float:
-        """:returns: resident memory."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        found = re.search(r"VmRSS:\s+(\d+) kB", status)
-        return float(found[1]) if found else 0.0
-
-    def cpu_s(self) -> float:
-        """:returns: processor time, own and the system's for it."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-    def descriptors(self) -> int:
-        """:returns: open files and sockets."""
-        return descriptors(self.pid)
-
-    def listening_port(self) -> int | None:
-        """:returns: a TCP port that it listens on."""
-        return listening_port(self.pid)
-
-    def kill(self) -> None:
-        """End it with the signal that nobody can answer."""
-        if self.is_running():
-            self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        """End it in order, or else hard."""
-        if self.is_running():
-            self.process.terminate()
-            try:
-                self.process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-        self.process.wait()
-
-
-class Workshop:
-    """A folder with secrets and settings, and the programs that were started in it.
-
-    Leaving it ends them all and removes the folder; after a failure the folder stays and is named.
+    :ivar secret: signs the tokens of its routers
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="relay-bench-"))
+        super().__init__()
+        path = (str(ROOT), os.environ.get("PYTHONPATH", ""))
+        self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, path))
         self.secret = secrets.token_urlsafe(36)
-        self._write("portal.secret", self.secret)
-        self._programs: list[Program] = []
+        self.write("portal.secret", self.secret)
 
-    def __enter__(self) -> Workshop:
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
-        return self
+    @property
+    def certificate(self) -> Path:
+        """:returns: one for loopback, made when it is first wanted; its key is :attr:`key`"""
+        path = self.folder / "bench.crt"
+        if not path.exists():
+            certificate, key = make_certificate(LOOPBACK)
+            self.write(self.key.name, key)
+            self.write(path.name, certificate)
+        return path
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for program in reversed(self._programs):
-            program.kill()
-        if error is None:
-            shutil.rmtree(self.folder, ignore_errors=True)
-        else:
-            print(f"what the programs said is in {self.folder}", file=sys.stderr)
+    @property
+    def key(self) -> Path:
+        """:returns: the certificate's"""
+        return self.folder / "bench.key"
 
     # -- ours ------------------------------------------------------------------------------------
 
-    def router(self, port: int, limits: Mapping[str, object] | None = None) -> Program:
-        """Start our router; it may not listen yet."""
+    def router(
+        self, port: int, limits: Mapping[str, object] | None = None, tls: bool = False
+    ) -> Program:
+        """Start our router; it may not listen yet.
+
+        :param tls: whether the port is one for TLS, with :attr:`certificate`
+        """
         lines = [
             "[router]",
-            f"listen = tcp:{port}:interface={LOOPBACK}:backlog=1024",
+            f"listen{'-tls' if tls else ''} = tcp:{port}:interface={LOOPBACK}:backlog=1024",
             "state-dir = state",
+            *(("[tls]", f"certificate = {self.certificate}", f"key = {self.key}") if tls else ()),
             "[limits]",
             *(f"{key} = {value}" for key, value in (limits or {}).items()),
             "[dialect:portal]",
             "secret-file = portal.secret",
         ]
-        self._write("relay.ini", "\n".join(lines))
+        self.write("relay.ini", "\n".join(lines))
         return self.twistd("relay-router", "--config", "relay.ini")
 
     def host(self, port: int, portal_id: int, target: int) -> Program:
@@ -195,7 +94,7 @@ class Workshop:
     def tunnel(self, role: str, port: int, portal_id: int, door: str) -> str:
         """:returns: an INI section for one tunnel."""
         token = self.token(Role(role), portal_id)
-        self._write(f"{role}-{portal_id}.token", token)
+        self.write(f"{role}-{portal_id}.token", token)
         return "\n".join(
             (
                 f"[{role}:t{portal_id}]",
@@ -213,18 +112,11 @@ class Workshop:
         :param watched: where to write the times of its connects
         """
         name = f"{role}-{secrets.token_hex(3)}.ini"
-        self._write(name, "\n\n".join(sections))
-        return self.twistd(f"relay-{role}", "--config", name, watched=watched)
-
-    def twistd(self, plugin: str, *arguments: str, watched: Path | None = None) -> Program:
-        """Start one of our daemons."""
+        self.write(name, "\n\n".join(sections))
+        words = (f"relay-{role}", "--config", name)
         if watched is None:
-            program = [str(Path(sys.executable).with_name("twistd"))]
-        else:
-            program = ["-m", "bench.watched", str(watched)]
-        command = [sys.executable, *program, "--nodaemon", "--pidfile=", plugin, *arguments]
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH", ""))))
-        return self.start(plugin, command, PYTHONPATH=path)
+            return self.twistd(*words)
+        return self.module("watched", str(watched), "--nodaemon", "--pidfile=", *words)
 
     # -- the originals -----------------------------------------------------------------------------
 
@@ -268,16 +160,10 @@ class Workshop:
 
     # -- both --------------------------------------------------------------------------------------
 
-    def start(self, name: str, command: Sequence[str], **environment: str) -> Program:
-        """Start anything; it ends with the workshop."""
-        program = Program(name, command, self.folder, environment)
-        self._programs.append(program)
-        return program
-
     def module(self, name: str, *arguments: str) -> Program:
         """Start a module of this package."""
         command = [sys.executable, "-m", f"bench.{name}", *arguments]
-        return self.start(name, command, PYTHONPATH=str(ROOT))
+        return self.start(name, command)
 
     def token(self, role: Role, portal_id: int) -> str:
         """:returns: a token that this workshop's routers take."""
@@ -285,33 +171,7 @@ class Workshop:
         claims = portal_claims(role, portal_id, f"bench-{role.value}", expires)
         return mint(claims, self.secret.encode())
 
-    def _write(self, name: str, text: str) -> None:
-        path = self.folder / name
-        path.write_text(text + "\n")
-        path.chmod(0o600)
-
 
 def endpoint(port: int) -> str:
     """:returns: a Twisted client endpoint string for a local port."""
     return f"tcp:{LOOPBACK}:{port}"
-
-
-def free_ports(count: int) -> list[int]:
-    """:returns: ports of loopback on which nothing listens now."""
-    found: list[int] = []
-    candidates = iter(secrets.SystemRandom().sample(RESERVED_PORTS, len(RESERVED_PORTS)))
-    while len(found) < count:
-        port = next(candidates)
-        with socket.socket() as probe:
-            try:
-                probe.bind((LOOPBACK, port))
-            except OSError:
-                continue
-        found.append(port)
-    return found
-
-
-def listens(port: int) -> bool:
-    """:returns: whether something accepts connections there; cheaper than asking the kernel."""
-    with socket.socket() as probe:
-        return probe.connect_ex((LOOPBACK, port)) == 0

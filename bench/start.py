@@ -12,8 +12,10 @@ import sys
 import time
 from collections.abc import Sequence
 
+from bench.groups import Outcome, Plan
 from bench.programs import ROOT, Workshop, free_ports, listens, wait
 from bench.report import Row, add_arguments, publish
+from relay.measuring.figures import RATIO
 
 HELP_RATIO = 4.0
 LISTENING_S = 0.7
@@ -27,13 +29,23 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=9)
     add_arguments(parser)
     options = parser.parse_args()
+    return publish("start", started(options.rounds), options.json)
+
+
+def measure(plan: Plan) -> Outcome:
+    """:returns: what is found in as many rounds as the plan has"""
+    return Outcome(started(plan.rounds))
+
+
+def started(rounds: int) -> list[Row]:
+    """Start everything so often. :returns: what it cost"""
     bare: list[float] = []
     help_s: list[float] = []
     listening: list[float] = []
     cpu: list[float] = []
     memory: list[float] = []
     with Workshop() as shop:
-        for _ in range(options.rounds):
+        for _ in range(rounds):
             bare.append(timed(["-c", "pass"]))
             help_s.append(timed(["-c", CONSOLE_SCRIPT, "--help"]))
             (port,) = free_ports(1)
@@ -45,15 +57,14 @@ def main() -> int:
             memory.append(router.rss_kib())
             router.kill()
     ratios = tuple(full / plain for full, plain in zip(help_s, bare, strict=True))
-    rows = [
+    return [
         Row("bare interpreter", "s", tuple(bare)),
         Row("relay --help", "s", tuple(help_s)),
-        Row("relay --help / bare interpreter", "ratio", ratios, HELP_RATIO),
+        Row("relay --help / bare interpreter", RATIO, ratios, HELP_RATIO),
         Row("router, start to listening", "s", tuple(listening), LISTENING_S),
         Row("router, processor time until then", "s", tuple(cpu)),
         Row("router, memory when ready", "KiB", tuple(memory), LISTENING_KIB),
     ]
-    return publish("start", rows, options.json)
 
 
 def timed(arguments: Sequence[str]) -> float:

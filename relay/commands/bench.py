@@ -1,0 +1,232 @@
+"""``relay bench``: what a tunnel costs on this machine, beside a plain TCP relay.
+
+Router, host and client run as processes of their own, as in earnest, and so do the loads at both
+ends. The plain relay is one process of Twisted's ``protocols.portforward``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from relay.commands.demo import ROUTER_INI, TOKENS, TUNNEL_INI
+from relay.commands.output import add_json, hint, result
+from relay.dialects import dialect_keys
+from relay.errors import RelayError
+from relay.measuring.figures import ratios, shown
+from relay.measuring.processes import LOOPBACK, START_S, Crew, Late, Program, free_ports
+from relay.measuring.runs import Inexact, Trips, Way, bulk, hold_answered, load, told, trips
+from relay.nvx import check_nvx
+from relay.settings import read_router
+from relay.vocabulary import Role
+
+if TYPE_CHECKING:
+    from relay.measuring.places import Place
+
+ROUNDS = 3
+SECONDS = 1.2
+MAX_SECONDS = 60.0
+IDLE = 200
+MB_PER_GB = 1000
+REMEDY = "try again while the machine has less to do, or see whether it works with: relay demo"
+
+
+class Line(NamedTuple):
+    """One measured thing, round by round.
+
+    :ivar relay: through client, router and host
+    :ivar plain: through the plain relay
+    """
+
+    what: str
+    unit: str
+    relay: tuple[float, ...]
+    plain: tuple[float, ...]
+
+    @property
+    def ratio(self) -> float | None:
+        """:returns: the median of ours over theirs; None where theirs is nothing"""
+        each = ratios(self.relay, self.plain)
+        return statistics.median(each) if each else None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare what ``relay bench`` takes."""
+    parser.add_argument(
+        "--dialect", choices=sorted(TOKENS), default="portal", help="what is spoken to the router"
+    )
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=SECONDS,
+        metavar="S",
+        help=f"how long each single measurement takes; default: {SECONDS:g}",
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_rounds,
+        default=ROUNDS,
+        metavar="N",
+        help=f"how often each is taken; default: {ROUNDS}",
+    )
+    add_json(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Measure.
+
+    :returns: the exit status
+    :raises RelayError, ConfigurationError: when it cannot be measured
+    """
+    check_nvx()
+    if not os.path.isdir("/proc/self/fd"):
+        raise RelayError("memory is read from /proc, which this system does not have")
+    try:
+        with _BenchCrew() as crew:
+            lines = _measure(crew, arguments)
+    except (Late, Inexact) as error:
+        raise RelayError(f"the measurement failed: {_one_line(error)}", REMEDY) from error
+    value = {
+        "dialect": arguments.dialect,
+        "seconds": arguments.seconds,
+        "rounds": arguments.rounds,
+        "lines": [{**line._asdict(), "ratio": line.ratio} for line in lines],
+    }
+    result(arguments.json, value, "\n".join(_table(lines)))
+    hint("relay: client, router and host, three processes; plain: one process that joins sockets")
+    return 0
+
+
+class _BenchCrew(Crew):
+    """Leaves nothing behind, whatever happens."""
+
+    keeps = False
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no time; it is a number of seconds up to {MAX_SECONDS:g}"
+        )
+    return value
+
+
+def _rounds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= 100):
+        raise argparse.ArgumentTypeError(f"{text!r} is no count; it is a number from 1 to 100")
+    return int(text)
+
+
+def _one_line(error: Exception) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return lines[0] if len(lines) == 1 else f"{lines[0]} … {lines[-1]}" if lines else repr(error)
+
+
+# -- the measurement -----------------------------------------------------------------------------
+
+
+def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
+    hint("starting router, host, client and a plain TCP relay")
+    tunnel = _tunnel(crew, arguments.dialect)
+    door, target = free_ports(2)
+    plain = _way(door, target, crew.forward(door, target))
+    seconds: float = arguments.seconds
+    ways = (tunnel, plain)
+    speeds: dict[bool, list[list[float]]] = {True: [], False: []}
+    asked: list[list[Trips]] = []
+    for number in range(arguments.rounds):
+        hint(f"round {number + 1} of {arguments.rounds}: throughput down and up, round trips")
+        for up, rounds in speeds.items():
+            rounds.append([bulk(crew, way, seconds, up=up).gb_s * MB_PER_GB for way in ways])
+        asked.append([trips(crew, way, seconds / 2) for way in ways])
+    hint(f"what {IDLE} idle connections cost")
+    idle = [_idle_kib(crew, way) for way in ways]
+    # of the tunnel's programs the router is the one that many share
+    router, relay = idle[0][0], idle[1][0]
+    return [
+        _line("download", "MB/s", speeds[False]),
+        _line("upload", "MB/s", speeds[True]),
+        _line("round trip of 64 bytes, median", "ms", [[t.p50_ms for t in one] for one in asked]),
+        _line("round trip of 64 bytes, p99", "ms", [[t.p99_ms for t in one] for one in asked]),
+        Line("idle connection, in the router", "KiB", (router,), (relay,)),
+        Line("idle connection, in all programs", "KiB", (sum(idle[0]),), (relay,)),
+    ]
+
+
+def _line(what: str, unit: str, rounds: Sequence[Sequence[float]]) -> Line:
+    relay, plain = zip(*rounds, strict=True)
+    return Line(what, unit, relay, plain)
+
+
+def _idle_kib(crew: Crew, way: Way) -> list[float]:
+    """:returns: for each program between, what an idle connection adds."""
+    far = load(crew, {"do": "echo", "count": 0, "place": way.far})
+    told(far, "ready")
+    before = [program.rss_kib() for program in way.programs]
+    near = hold_answered(crew, way.near, IDLE)
+    grown = [
+        (program.rss_kib() - base) / IDLE
+        for program, base in zip(way.programs, before, strict=True)
+    ]
+    crew.end(near, far)
+    return grown
+
+
+def _tunnel(crew: Crew, dialect: str) -> Way:
+    """Start the three daemons. :returns: the way through them; the router is its first program"""
+    config = str(crew.write("relay.ini", ROUTER_INI.format(port=0, dialect=dialect)))
+    router = crew.twistd("relay-router", "--config", config)
+    router.says("ready")
+    url = _found(router, r"listening at (\S+) for")
+    settings = read_router({"config": config}, {}, crew.folder, dialect_keys())
+    for role, token in TOKENS[dialect](settings).items():
+        crew.write(f"{role.value}.token", token)
+    (target,) = free_ports(1)
+    host = _daemon(crew, Role.HOST, dialect, url, f"forward = tcp:{LOOPBACK}:{target}")
+    host.says("stands for")
+    client = _daemon(crew, Role.CLIENT, dialect, url, f"listen = tcp:0:interface={LOOPBACK}")
+    client.says("leads to")
+    door = int(_found(client, r":(\d+) leads to the service"))
+    return _way(door, target, router, client, host)
+
+
+def _daemon(crew: Crew, role: Role, dialect: str, url: str, door: str) -> Program:
+    text = TUNNEL_INI.format(role=role.value, dialect=dialect, router=url, door=door)
+    config = crew.write(f"{role.value}.ini", text)
+    return crew.twistd(f"relay-{role.value}", "--config", str(config))
+
+
+def _way(door: int, target: int, *programs: Program) -> Way:
+    near: Place = {"kind": "tcp", "port": door}
+    return Way(near, {"kind": "listen", "port": target}, False, programs)
+
+
+def _found(program: Program, pattern: str) -> str:
+    found = re.search(pattern, program.printed())
+    if found is None:
+        raise Late(f"{program.name} did not say where it listens within {START_S:g} s")
+    return found[1]
+
+
+def _table(lines: Sequence[Line]) -> list[str]:
+    rows = [("", "", "relay", "plain TCP relay", "relay/plain")]
+    for line in lines:
+        ours, theirs = (shown(statistics.median(side)) for side in (line.relay, line.plain))
+        ratio = "-" if line.ratio is None else shown(line.ratio)
+        rows.append((line.what, line.unit, ours, theirs, ratio))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    aligned: tuple[Callable[[str, int], str], ...] = (str.ljust, str.ljust, *(str.rjust,) * 3)
+    return [
+        "  ".join(
+            align(cell, width) for align, cell, width in zip(aligned, row, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]

@@ -1,0 +1,44 @@
+"""A load as a process: ``python -m relay.measuring.load FILE``.
+
+FILE holds the job, one JSON object: ``do`` names it, ``place`` says where its connections come
+from (:mod:`relay.measuring.places`), the rest is the job's own. It prints ``{"ready": true}`` once
+others may come, and its result, each as one line of JSON; a job that keeps connections open waits
+for a signal. Nothing but the standard library is imported, so that loads start quickly.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from relay.measuring import bulk, talk, visits
+from relay.measuring.places import Refused, say
+
+JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "send": bulk.send,
+    "take": bulk.take,
+    "echo": talk.echo,
+    "ping": talk.ping,
+    "pace": talk.pace,
+    "hold": visits.hold,
+    "knock": visits.knock,
+    "visit": visits.visit,
+}
+
+
+def main() -> int:
+    """Do the job. :returns: the exit status"""
+    job = json.loads(Path(sys.argv[1]).read_text())
+    try:
+        JOBS[job["do"]](job)
+    except (OSError, Refused) as error:
+        say(failed=f"{job['do']} at {job['place']['kind']}: {type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,159 @@
+"""Where a load gets its connections from.
+
+A *place* is a JSON object: ``kind`` is ``tcp`` (connects), ``listen`` (accepts), ``ws`` (connects
+and shakes hands), ``caller`` or ``callee`` (does what a client or host of portal does); ``port`` is
+on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS) where they apply.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+LOOPBACK = "127.0.0.1"
+HEAD_END = b"\r\n\r\n"
+HEAD_BYTES = 16 * 1024
+READ_BYTES = 4096
+TIMEOUT_S = 20.0
+LONG = 126
+
+
+class Refused(Exception):
+    """A handshake was not answered with a 101; the argument is what came instead."""
+
+
+class Connection(NamedTuple):
+    """A connection that is ready for payload.
+
+    :ivar rest: what has come behind its handshake
+    """
+
+    socket: socket.socket
+    rest: bytes = b""
+
+
+Place = dict[str, Any]
+
+
+def say(**values: object) -> None:
+    """Tell whoever started this process, in one line of JSON."""
+    print(json.dumps(values), flush=True)
+
+
+def connections(place: Place, count: int = 1) -> Iterator[Connection]:
+    """:returns: so many connections, as they come. :raises OSError, Refused:"""
+    kind = place["kind"]
+    if kind == "listen":
+        yield from _accepted(place, count)
+    elif kind == "callee":
+        yield from _answered(place, count)
+    else:
+        for number in range(count):
+            if kind == "tcp":
+                yield Connection(connect(place))
+            elif kind == "ws":
+                yield shake_hands(place, place["path"].format(number))
+            else:
+                yield _called(place)
+        if kind == "ws":
+            say(ready=True)
+
+
+def connect(place: Place) -> socket.socket:
+    """:returns: a connection to the place's port, by TLS where it names an authority."""
+    plain = socket.create_connection((LOOPBACK, place["port"]), TIMEOUT_S)
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    ca = place.get("ca")
+    if ca is None:
+        return plain
+    return ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname=LOOPBACK)
+
+
+def request(place: Place, path: str, token: str | None = None) -> bytes:
+    """:returns: the head of a WebSocket handshake."""
+    shown = place.get("token") if token is None else token
+    lines = [
+        f"GET {path} HTTP/1.1",
+        f"Host: {LOOPBACK}:{place['port']}",
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
+        *([f"Authorization: Bearer {shown}"] if shown else []),
+    ]
+    return ("\r\n".join(lines)).encode() + HEAD_END
+
+
+def read_answer(connection: socket.socket) -> bytes:
+    """:returns: what came behind the 101. :raises Refused, OSError:"""
+    seen = b""
+    while HEAD_END not in seen:
+        chunk = connection.recv(READ_BYTES)
+        seen += chunk
+        if not chunk or len(seen) > HEAD_BYTES:
+            raise Refused(seen[:200].decode("latin-1"))
+    head, _, rest = seen.partition(HEAD_END)
+    if b" 101 " not in head.split(b"\r\n", 1)[0]:
+        raise Refused(seen[:200].decode("latin-1"))
+    return rest
+
+
+def shake_hands(place: Place, path: str, token: str | None = None) -> Connection:
+    """:returns: a WebSocket. :raises Refused, OSError:"""
+    connection = connect(place)
+    connection.sendall(request(place, path, token))
+    return Connection(connection, read_answer(connection))
+
+
+def read_message(connection: Connection) -> tuple[bytes, bytes]:
+    """Read one short message without a mask. :returns: it, and what came behind it."""
+    seen = connection.rest
+    while True:
+        if len(seen) >= 4:
+            size, start = seen[1] & 0x7F, 2
+            if size == LONG:
+                size, start = int.from_bytes(seen[2:4], "big"), 4
+            if len(seen) >= start + size:
+                return seen[start : start + size], seen[start + size :]
+        chunk = connection.socket.recv(READ_BYTES)
+        if not chunk:
+            raise Refused(f"the connection ended: {seen[:200]!r}")
+        seen += chunk
+
+
+def _accepted(place: Place, count: int) -> Iterator[Connection]:
+    with socket.create_server((LOOPBACK, place["port"]), backlog=1024) as listener:
+        say(ready=True)
+        for _ in range(count):
+            accepted, _ = listener.accept()
+            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            yield Connection(accepted)
+
+
+def _called(place: Place) -> Connection:
+    connection = shake_hands(place, f"/connect/client/{place['service']}")
+    message, rest = read_message(connection)
+    if message != b'"Connected"':
+        raise Refused(repr(message[:200]))
+    return Connection(connection.socket, rest)
+
+
+def _answered(place: Place, count: int) -> Iterator[Connection]:
+    control = shake_hands(place, "/connect/host_control")
+    say(ready=True)
+    control.socket.settimeout(None)
+    for _ in range(count):
+        message, rest = read_message(control)
+        nexus = json.loads(message)["Incoming"]["nexus"]
+        yield shake_hands(place, f"/connect/host_accept/{nexus}")
+        control = Connection(control.socket, rest)
+    _KEPT.append(control)
+
+
+_KEPT: list[Connection] = []
+"""Control connections, which stand as long as the process."""

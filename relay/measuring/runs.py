@@ -1,0 +1,222 @@
+"""One measurement: a load at each end of what is measured, and what they report.
+
+A :class:`Way` says where traffic enters, where it leaves, and whose processor time it costs.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from relay.measuring.places import Place
+from relay.measuring.processes import Crew, Late, Program, wait
+
+SPARE_S = 25.0
+"""A load may take so long besides what it was told to measure."""
+
+HOLD_S = 120.0
+POLL_S = 0.02
+GB = 1e9
+COMPARED_EVERY = 4
+
+
+class Way(NamedTuple):
+    """Something that carries bytes between two places.
+
+    :ivar near: where a user comes in
+    :ivar far: where a service answers; it is there first
+    :ivar framed: whether both are WebSockets
+    :ivar programs: what stands between, for processor time and memory
+    """
+
+    near: Place
+    far: Place
+    framed: bool = False
+    programs: tuple[Program, ...] = ()
+
+    def cpu_s(self) -> float:
+        """:returns: what the programs have used so far."""
+        return sum(program.cpu_s() for program in self.programs)
+
+
+class Speed(NamedTuple):
+    """How fast payload went.
+
+    :ivar gb_s: GB (10^9 bytes) a second
+    :ivar cpu_s_gb: processor seconds of the programs between, for each GB
+    :ivar loads_s_gb: those of the two loads
+    """
+
+    gb_s: float
+    cpu_s_gb: float
+    loads_s_gb: float
+
+
+class Trips(NamedTuple):
+    """Questions and answers.
+
+    :ivar per_s: round trips a second
+    """
+
+    per_s: float
+    p50_ms: float
+    p99_ms: float
+
+
+class Inexact(Exception):
+    """Not every byte came, or other bytes than were sent."""
+
+
+def load(crew: Crew, job: dict[str, Any]) -> Program:
+    """Start a load."""
+    name = f"{job['do']}-{secrets.token_hex(4)}.json"
+    path = crew.write(name, json.dumps(job))
+    command = [sys.executable, "-m", "relay.measuring.load", str(path)]
+    return crew.start(job["do"], command)
+
+
+def told(program: Program, member: str, deadline_s: float = SPARE_S) -> dict[str, Any]:
+    """Wait for the line of a load that has this member. :returns: that line :raises Late:"""
+    found: list[dict[str, Any]] = []
+
+    def has() -> bool:
+        over = not program.is_running()
+        for line in program.printed().splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("}\n"):
+                values: dict[str, Any] = json.loads(line)
+                if "failed" in values:
+                    raise Late(values["failed"])
+                if member in values:
+                    found.append(values)
+                    return True
+        if over:
+            raise Late(f"{program.name} has ended; it printed: {program.printed()[-2000:]}")
+        return False
+
+    wait(has, f"{member} from {program.name}", deadline_s, POLL_S)
+    return found[0]
+
+
+def bulk(crew: Crew, way: Way, seconds: float, message_bytes: int = 0, up: bool = True) -> Speed:
+    """Send for so long, one way; what arrives is counted and compared.
+
+    :param message_bytes: of the WebSocket messages; 0: no messages but a plain stream
+    :param up: from near to far, as an upload
+    :raises Late: when it gets stuck
+    :raises Inexact: when something was lost or changed
+    """
+    sender = {"do": "send", "seconds": seconds, "message_bytes": message_bytes}
+    taker = {"do": "take", "framed": bool(message_bytes), "every": COMPARED_EVERY}
+    if message_bytes and not way.framed:
+        sender["masks"] = False  # sender and taker are each other's peers
+    jobs = (taker, sender) if up else (sender, taker)
+    far = load(crew, {**jobs[0], "place": way.far})
+    told(far, "ready")
+    before = way.cpu_s()
+    near = load(crew, {**jobs[1], "place": way.near})
+    deadline_s = seconds + SPARE_S
+    took = told(far if up else near, "took", deadline_s)
+    used = way.cpu_s() - before
+    sent = told(near if up else far, "sent", deadline_s)
+    crew.end(near, far)
+    if not took["exact"] or took["took"] != sent["sent"]:
+        raise Inexact(f"{sent['sent']} bytes were sent, {took['took']} came, or not the same")
+    size = took["took"] / GB
+    return Speed(size / took["seconds"], used / size, (took["cpu_s"] + sent["cpu_s"]) / size)
+
+
+def trips(crew: Crew, way: Way, seconds: float, count: int = 1, pieces: int = 1) -> Trips:
+    """Ask as fast as answers come.
+
+    :param count: of connections
+    :param pieces: in which each question of 64 bytes is written
+    """
+    near, far = _talk(crew, way, count, pieces, {"do": "ping", "seconds": seconds})
+    return _heard(crew, near, far, seconds)
+
+
+def paced(crew: Crew, way: Way, seconds: float, count: int, every_s: float) -> Trips:
+    """Ask on so many connections, every so often on each."""
+    job = {"do": "pace", "seconds": seconds, "every_s": every_s}
+    near, far = _talk(crew, way, count, 1, job)
+    return _heard(crew, near, far, seconds)
+
+
+def paced_beside(
+    crew: Crew, way: Way, seconds: float, count: int, every_s: float, busy: Way, message_bytes: int
+) -> Trips:
+    """The same, while bulk goes another way through the same programs."""
+    size = {"message_bytes": message_bytes}
+    taker = load(crew, {"do": "take", "framed": bool(message_bytes), "place": busy.far})
+    told(taker, "ready")
+    job = {"do": "send", "seconds": seconds + SPARE_S, "place": busy.near, **size}
+    sender = load(crew, job)
+    try:
+        return paced(crew, way, seconds, count, every_s)
+    finally:
+        crew.end(sender, taker)
+
+
+def _talk(
+    crew: Crew, way: Way, count: int, pieces: int, job: dict[str, Any]
+) -> tuple[Program, Program]:
+    common = {"count": count, "pieces": pieces, "framed": way.framed}
+    far = load(crew, {"do": "echo", **common, "place": way.far})
+    told(far, "ready")
+    near = load(crew, {**job, **common, "place": way.near})
+    return near, far
+
+
+def _heard(crew: Crew, near: Program, far: Program, seconds: float) -> Trips:
+    told(near, "asking")
+    heard = told(near, "trips", seconds + SPARE_S)
+    crew.end(near, far)
+    return Trips(heard["trips"] / heard["seconds"], heard["p50_ms"], heard["p99_ms"])
+
+
+def knocks(
+    crew: Crew, place: Place, links: Sequence[tuple[str, str]], seconds: float, at_once: int
+) -> float:
+    """:returns: handshakes a second.
+
+    :param links: paths and tokens
+    """
+    job = {"do": "knock", "place": place, "links": links, "seconds": seconds, "at_once": at_once}
+    return _counted(crew, job)
+
+
+def visits(crew: Crew, way: Way, seconds: float, at_once: int) -> float:
+    """:returns: connections a second that asked one question of 64 bytes, and were answered."""
+    far = load(crew, {"do": "echo", "count": 0, "place": way.far})
+    told(far, "ready")
+    job = {"do": "visit", "place": way.near, "seconds": seconds, "at_once": at_once}
+    rate = _counted(crew, job)
+    crew.end(far)
+    return rate
+
+
+def _counted(crew: Crew, job: dict[str, Any]) -> float:
+    program = load(crew, job)
+    counted = told(program, "count", job["seconds"] + SPARE_S)
+    crew.end(program)
+    rate: float = counted["count"] / counted["seconds"]
+    return rate
+
+
+def hold(crew: Crew, place: Place, links: Sequence[tuple[str, str]]) -> Program:
+    """Open WebSockets to these paths with these tokens, to stay. :returns: who holds them"""
+    return _held(crew, {"place": place, "links": links})
+
+
+def hold_answered(crew: Crew, place: Place, count: int) -> Program:
+    """Open plain connections, to stay, once each has asked and was answered."""
+    return _held(crew, {"place": place, "count": count})
+
+
+def _held(crew: Crew, job: dict[str, Any]) -> Program:
+    program = load(crew, {"do": "hold", **job})
+    told(program, "open", HOLD_S)
+    return program
