@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from bench.groups import Outcome, Plan, run_alone, turns
-from bench.lanes import Lane, Router, autobahn, direct, forwards, has_socat, socats
+from bench.lanes import Lane, Router, autobahn, direct, forwards, has_socat, raw, socats
 from bench.programs import Workshop
 from bench.report import Row
 from relay.measuring.figures import times
@@ -35,6 +35,7 @@ def measure(plan: Plan) -> Outcome:
             "router, 64 KiB messages": run(router, SMALL),
             "router, 256 KiB messages": run(router, LARGE),
             "portforward": run(forwards(shop, 1)),
+            "local streams": run(raw(shop)),
             "autobahn, 64 KiB messages": run(autobahn(shop), SMALL),
         }
         if has_socat():
@@ -82,6 +83,13 @@ def compared(found: dict[str, list[Speed]]) -> list[Row]:
             times("256 KiB, x socat", speed[large], speed["socat"], at_least=0.9),
             times("64 KiB, processor x socat's", used[small], used["socat"]),
             times("256 KiB, processor x socat's", used[large], used["socat"]),
+            times("local streams, x socat", speed["local streams"], speed["socat"], at_least=1.25),
+            times(
+                "local streams, processor x socat's",
+                used["local streams"],
+                used["socat"],
+                at_most=0.4,
+            ),
         ]
     return [
         *rows,

@@ -100,6 +100,14 @@ class Router:
         return standing(self.way(portal_id))
 
 
+def raw(shop: Workshop) -> Lane:
+    """:returns: two of our local streams, joined."""
+    port, target = free_ports(2)
+    program = shop.module("raw_relay", str(port), str(target))
+    program.says("listening")
+    return standing(Way(at(port), behind(target), False, (program,)))
+
+
 def autobahn(shop: Workshop, tls: bool = False) -> Lane:
     """:returns: a plain autobahn relay."""
     (port,) = free_ports(1)

@@ -18,10 +18,10 @@ from relay.vocabulary import (
     Credential,
     Data,
     Event,
-    FramePolicy,
     Grant,
     Message,
     Outputs,
+    Passing,
     Reason,
     Request,
     Response,
@@ -56,6 +56,31 @@ class Opening(NamedTuple):
 
     stream: int
     send_credit: int = 0
+
+
+Span = tuple[int, int, bool]
+"""Where in a buffer a part of a message starts and ends, and whether it is the message's last."""
+
+
+class IInlet(Interface):
+    """What reads for an outlet, and was told that the outlet is full."""
+
+    def unblock() -> None:
+        """There is room again."""
+
+
+class IOutlet(Interface):
+    """A socket in the cut-through gear: takes payload that nobody reads, straight from another."""
+
+    def put(view: memoryview, spans: Sequence[Span], text: bool) -> bool:
+        """Send parts of messages, before ``view`` is used for anything else.
+
+        :param text: whether they are texts, where there is such a difference
+        :returns: whether there is room for more; if not, the inlet is told when there is
+        """
+
+    def feed(source: IInlet | None) -> None:
+        """From now on ``source`` hears when there is room again."""
 
 
 class IStream(Interface):
@@ -96,7 +121,10 @@ class IStream(Interface):
         """
 
     def is_paused() -> bool:
-        """:returns: whether the partner has asked for a pause."""
+        """:returns: whether the partner has asked for a pause, or does not take what was read."""
+
+    def outlet() -> IOutlet | None:
+        """:returns: what takes payload for it unread; None: :meth:`send` has to"""
 
 
 class ICircuit(Interface):
@@ -140,6 +168,20 @@ class ILink(Interface):
     def has_unsent() -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
 
+    def outlet() -> IOutlet | None:
+        """:returns: what takes payload for it unread; None: :meth:`send_message` has to"""
+
+    def forward(counted: IStream | None, outlet: IOutlet | None, text: bool = False) -> None:
+        """From now on hand payload straight to ``outlet``, as far as the link can; None: to the
+        receiver again.
+
+        :param counted: whose ``bytes_in`` it is
+        :param text: whether texts are payload, too
+        """
+
+    def is_blocked() -> bool:
+        """:returns: whether it does not read because its outlet has no room."""
+
 
 class ILinkReceiver(Interface):
     """What a link talks to: the Session."""
@@ -179,6 +221,7 @@ class IConversation(Interface):
     frame_bytes: int = Attribute("largest frame")
     drop_is_end: bool = Attribute("whether a connection that ends without a Close ended in order")
     dead_timer: bool = Attribute("whether silence of the peer ends the link")
+    passes: Passing = Attribute("what of a joined stream's payload nobody needs to read")
 
     def opened(now: float) -> Outputs:
         """The link stands."""
@@ -224,7 +267,6 @@ class IRouterFace(Interface):
 
     name: str = Attribute("the dialect's name")
     catch_all: bool = Attribute("whether it takes paths that nobody else does")
-    frame_policy: FramePolicy = Attribute("what the cut-through gear may pass")
 
     def matches(request: Request) -> bool:
         """:returns: whether the request is for this dialect."""

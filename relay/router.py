@@ -31,6 +31,7 @@ from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError
 from relay.interfaces import IRouterFace, IServices
 from relay.lifecycle import MainService
+from relay.links.cutthrough import Hub
 from relay.links.front import FrontFactory
 from relay.links.hall import Hall
 from relay.links.listening import listen
@@ -111,6 +112,7 @@ class RouterService(MainService):
             Services(self.broker, reactor),
             reactor,
             self._proxies.believed_peer,
+            Hub(reactor),
         )
         self._faces: dict[str, IRouterFace] = {}
         self._tls: ServerTls | None = None

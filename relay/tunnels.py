@@ -20,6 +20,7 @@ from relay.daemon import Daemon, IReactor, here, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import CannotListen, ConfigurationError, RelayError
 from relay.lifecycle import MainService
+from relay.links.cutthrough import Hub
 from relay.links.outward import Outward
 from relay.settings import StdinSecret, read_tunnels
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
@@ -67,6 +68,7 @@ class TunnelsService(MainService):
         self._reread = reread
         self._reactor = reactor
         self._around = Surroundings.of_process(reactor, Limits())
+        self._hub = Hub(reactor)
         self._outwards: dict[str, Outward] = {}
         self._running: dict[str, Deferred[None]] = {}
         self._connected: dict[str, list[Deferred[None]]] = {}
@@ -150,7 +152,7 @@ class TunnelsService(MainService):
             for waiting in self._connected.pop(tunnel.name, ()):
                 waiting.callback(None)
 
-        return Outward(tunnel, self._reactor, self._around, connected)
+        return Outward(tunnel, self._reactor, self._around, self._hub, connected)
 
     def _say(self, tunnel: TunnelSettings) -> None:
         verb = "offers" if tunnel.role is Role.HOST else "listens for"

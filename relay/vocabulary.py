@@ -116,22 +116,13 @@ class Close(NamedTuple):
     text: str = ""
 
 
-class TextPolicy(enum.Enum):
-    """What happens to a text message among payload."""
+class Passing(enum.Enum):
+    """What of a joined stream's payload passes as it is, so that nobody needs to read it."""
 
-    PASS = "pass"
-    DROP = "drop"
-    CLOSE = "close"
-
-
-class FramePolicy(NamedTuple):
-    """What a gear that does not read payload may hand from one link to the other."""
-
-    text: TextPolicy
-    relay_control: bool
-    relay_close: bool
-    max_frame_bytes: int
-    max_message_bytes: int
+    NOTHING = "nothing"
+    BINARY = "binary"
+    ALL = "all"
+    """Texts too, and their kind is kept."""
 
 
 class Message(NamedTuple):

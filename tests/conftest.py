@@ -11,11 +11,38 @@ from hypothesis import settings
 from twisted.logger import ILogObserver, LogEvent, LogLevel, formatEvent, globalLogPublisher
 from zope.interface import implementer
 
+from tests import gears
+
 Flush = Callable[..., list[LogEvent]]
 
 # the same examples each time; --hypothesis-profile=default searches new ones
 settings.register_profile("steady", derandomize=True, deadline=None)
 settings.load_profile("steady")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the gear be chosen."""
+    parser.addoption(
+        "--gear",
+        choices=gears.GEARS,
+        default=gears.CUT_THROUGH,
+        help="what carries payload in routers, hosts and clients, in process or not",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the gear."""
+    config.addinivalue_line("markers", "cut_through: of that gear alone; not run in another")
+    gears.choose(config.getoption("--gear"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is about a gear that is not used."""
+    if config.getoption("--gear") == gears.CUT_THROUGH:
+        return
+    alone = [item for item in items if item.get_closest_marker("cut_through")]
+    config.hook.pytest_deselected(items=alone)
+    items[:] = [item for item in items if item not in alone]
 
 
 @implementer(ILogObserver)

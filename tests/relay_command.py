@@ -15,6 +15,8 @@ from pathlib import Path
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
+from tests import gears
+
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "relay.commands.main"]
 PROCESS_S = 30.0
@@ -24,9 +26,9 @@ Handler = Callable[[socket.socket], None]
 
 
 def environment(**more: str) -> dict[str, str]:
-    """:returns: this process's environment, without what would configure relay."""
+    """:returns: this process's environment, without what would configure relay but the gear."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RELAY_")}
-    return {**kept, "PYTHONPATH": str(ROOT), **more}
+    return {**kept, "PYTHONPATH": str(ROOT), **gears.variables(), **more}
 
 
 def relay(

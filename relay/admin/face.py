@@ -29,7 +29,6 @@ from relay.settings import MadeSecretFile
 from relay.vocabulary import (
     Claims,
     Credential,
-    FramePolicy,
     Grant,
     Missing,
     Nothing,
@@ -37,7 +36,6 @@ from relay.vocabulary import (
     Response,
     Role,
     SharedSecret,
-    TextPolicy,
 )
 
 API = "/api/v1"
@@ -68,7 +66,6 @@ class AdminFace:
 
     name: str = "admin"
     catch_all: bool = True
-    frame_policy: FramePolicy = FramePolicy(TextPolicy.CLOSE, False, False, 0, 0)
 
     def __init__(self, observed: IObserved, state_dir: Path) -> None:
         self._observed = observed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import sys
+import json
 from collections import OrderedDict
 
 from relay.auth.tokens import check_times, genuine_claims
@@ -15,8 +15,6 @@ TOKENS_KEPT = 8192
 TOKENS_KEPT_BYTES = 8 * 1024 * 1024
 ENTRY_BYTES = 256
 """What an entry costs beside its claims: the digest, and its place in the table."""
-
-_SCALARS = (str, int, float, type(None))
 
 
 class VerifiedTokens:
@@ -36,7 +34,8 @@ class VerifiedTokens:
     def __init__(self, entries: int = TOKENS_KEPT, size_bytes: int = TOKENS_KEPT_BYTES) -> None:
         self._entries = entries
         self._size_bytes = size_bytes
-        self._kept: OrderedDict[bytes, tuple[Claims, int]] = OrderedDict()
+        # as JSON: half as large as what it stands for, and read as quickly as that is copied
+        self._kept: OrderedDict[bytes, bytes] = OrderedDict()
         self.bytes_kept = 0
 
     def __len__(self) -> int:
@@ -59,13 +58,14 @@ class VerifiedTokens:
             check_times(claims, credential, now)
             self._keep(digest, claims)
             return claims
+        known: dict[str, object] = json.loads(kept)
         try:
-            check_times(kept[0], credential, now)
+            check_times(known, credential, now)
         except AuthError:
             self._drop(digest)
             raise
         self._kept.move_to_end(digest)
-        return _copy(kept[0])
+        return known
 
     def clear(self) -> None:
         """Forget all: every token is verified anew."""
@@ -73,17 +73,16 @@ class VerifiedTokens:
         self.bytes_kept = 0
 
     def _keep(self, digest: bytes, claims: Claims) -> None:
-        size = _size(claims)
-        if size is None or size > self._size_bytes:
+        kept = json.dumps(claims, ensure_ascii=False).encode()
+        if _size(kept) > self._size_bytes:
             return
-        self._kept[digest] = _copy(claims), size
-        self.bytes_kept += size
+        self._kept[digest] = kept
+        self.bytes_kept += _size(kept)
         while len(self._kept) > self._entries or self.bytes_kept > self._size_bytes:
             self._drop(next(iter(self._kept)))
 
     def _drop(self, digest: bytes) -> None:
-        _, size = self._kept.pop(digest)
-        self.bytes_kept -= size
+        self.bytes_kept -= _size(self._kept.pop(digest))
 
 
 def _digest(credential: Jwt) -> bytes:
@@ -99,22 +98,6 @@ def _digest(credential: Jwt) -> bytes:
     return hashlib.sha256(ascii(terms).encode()).digest()
 
 
-def _size(claims: Claims) -> int | None:
-    """:returns: bytes of memory, about; None for claims within claims, which are not kept"""
-    size = ENTRY_BYTES + sys.getsizeof(claims)
-    for name, value in claims.items():
-        size += sys.getsizeof(name) + sys.getsizeof(value)
-        if isinstance(value, list):
-            if not all(isinstance(item, _SCALARS) for item in value):
-                return None
-            size += sum(map(sys.getsizeof, value))
-        elif not isinstance(value, _SCALARS):
-            return None
-    return size
-
-
-def _copy(claims: Claims) -> Claims:
-    """:returns: claims that share nothing which can change"""
-    return {
-        name: value.copy() if isinstance(value, list) else value for name, value in claims.items()
-    }
+def _size(kept: bytes) -> int:
+    """:returns: bytes of memory, about"""
+    return ENTRY_BYTES + len(kept)

@@ -21,6 +21,7 @@ from relay.commands.output import WrongUsage
 from relay.core.surroundings import Surroundings
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError, Refused, RelayError
+from relay.links.cutthrough import Hub
 from relay.links.outward import Outward
 from relay.logs import make_observer
 from relay.settings import (
@@ -262,7 +263,7 @@ class _Call:
         self._settings = settings
         self._reactor = reactor
         around = Surroundings.of_process(reactor, Limits())
-        self._outward = _Once(settings, reactor, around, lambda: None)
+        self._outward = _Once(settings, reactor, around, Hub(reactor), lambda: None)
         self._running: Deferred[None] = Deferred()
         self._signal = 0
 

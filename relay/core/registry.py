@@ -60,7 +60,7 @@ class Registry:
         self._connect = connect
         self._rivals = Rivals(around.wheel)
         self._standings: dict[OfferName, Standing] = {}
-        self._offered: dict[Session, set[OfferName]] = {}
+        self._offered: dict[Session, tuple[OfferName, ...]] = {}
         self._callers: dict[IStream, PendingCall] = {}
         self._opening: dict[IStream, PendingCall] = {}
 
@@ -114,10 +114,11 @@ class Registry:
         standing = self._standings.setdefault(offer.name, Standing())
         rival = standing.session
         standing.session, standing.offer = session, offer
-        self._offered.setdefault(session, set()).add(offer.name)
+        names = self._offered.get(session, ())
+        if offer.name not in names:
+            self._offered[session] = (*names, offer.name)
         if offer.answer is Answer.QUEUE:
-            if session not in standing.responders:
-                standing.responders.append(session)
+            standing.respond(session)
         elif rival is not None and rival is not session:
             self._rivals.replaced(offer.name)
             rival.end(Reason.REPLACED)
@@ -141,7 +142,7 @@ class Registry:
 
     def ready(self, session: Session) -> None:
         """A host reads again: tell it of the calls that came meanwhile."""
-        for name in tuple(self._offered.get(session, ())):
+        for name in self._offered.get(session, ()):
             standing = self._standings.get(name)
             if standing is not None and standing.session is session:
                 self._announce_waiting(name, standing)
@@ -189,7 +190,7 @@ class Registry:
             pending.timer = self._around.wheel.after(
                 self._around.limits.pending_s, lambda: self._timed_out(pending)
             )
-        standing.waiting.append(pending)
+        standing.wait(pending)
         self._announce_waiting(call.name, standing)
 
     def announced(self, event: Join) -> PendingCall:
@@ -218,10 +219,7 @@ class Registry:
         standing = self._standings.get(pending.call.name)
         if standing is None:
             return
-        if pending.announced:
-            standing.announced.pop(pending.call.key, None)
-        elif pending in standing.waiting:
-            standing.waiting.remove(pending)
+        standing.forget(pending)
         self._announce_waiting(pending.call.name, standing)
 
     def give_up(self, pending: PendingCall, reason: Reason) -> None:
@@ -246,6 +244,8 @@ class Registry:
 
     def _announce_waiting(self, name: OfferName, standing: Standing) -> None:
         """Tell the host of calls in order, as many as it may have unanswered."""
+        if not standing.waiting:
+            return self._tidy(name, standing)
         if standing.announcing:
             return  # whoever is at it sees what has changed
         standing.announcing = True
@@ -259,13 +259,13 @@ class Registry:
                 and len(standing.announced) < self._around.limits.pending_calls
                 and not self.closed
             ):
-                pending = standing.waiting.pop(0)
+                pending = standing.next()
                 if standing.offer.answer is Answer.QUEUE:
                     self._hand_to_next(standing, pending)
                     continue
                 pending.announced = True
                 pending.announced_at = self._around.wheel.now()
-                standing.announced[pending.call.key] = pending
+                standing.announce(pending)
                 if standing.offer.answer is Answer.STREAM:
                     self._open_on(standing.session, pending)
                 else:
@@ -293,15 +293,14 @@ class Registry:
 
     def _hand_to_next(self, standing: Standing, pending: PendingCall) -> None:
         """Join a call with the link that has waited longest."""
-        responder = standing.responders[0]
+        responder = standing.next_responder()
         try:
             callee = responder.stream()
         except RelayError as error:
             self.forget(pending)
             pending.session.refuse(pending.call.stream, error)
             return
-        standing.responders.pop(0)
-        standing.session = standing.responders[-1] if standing.responders else None
+        standing.responds_no_more(responder)
         self._connect(pending, callee)
 
     def _open_on(self, session: Session, pending: PendingCall) -> None:

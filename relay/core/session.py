@@ -39,6 +39,9 @@ from relay.vocabulary import (
     Shape,
 )
 
+_NO_STREAMS: dict[int, LinkStream] = {}
+"""What an idle link carries; never added to."""
+
 SHARED = frozenset({Shape.CREDIT, Shape.CREDITLESS})
 """The shapes of links that carry several streams, each with an end of its own."""
 
@@ -94,7 +97,7 @@ class Session:
         self.around = around
         self._close: Close | None = None
         self.full = False
-        self._streams: dict[int, LinkStream] = {}
+        self._streams = _NO_STREAMS
         self._pausers: set[LinkStream] | None = None
         self._watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
         self._turn = 0
@@ -110,7 +113,7 @@ class Session:
         """The link stands: begin."""
         self.link.start(self)
         if self._liveness is not None:
-            self._timer = self.around.wheel.after(self._liveness.check_s, self._look)
+            self._timer = self.around.wheel.after(self._liveness.check_s, self)
         self._run(self.conversation.opened)
 
     def message_received(self, message: Message) -> None:
@@ -223,6 +226,8 @@ class Session:
         if self.reason is not None:
             stream.peer_reset(self.reason, self._close)
             return stream
+        if not self._streams:
+            self._streams = {}
         self._streams[stream_id] = stream
         if self.full:
             stream.hold(Hold.LINK)
@@ -372,16 +377,19 @@ class Session:
         if self.reason is None:
             self._run(self.conversation.wake)
 
-    def _look(self) -> None:
-        """One look of the liveness timer."""
+    def __call__(self) -> None:
+        """One look of the liveness timer; a method bound for it would cost each idle link as much
+        as its socket.
+        """
         liveness = self._liveness
         if self.reason is not None or liveness is None:
             return
-        if liveness.look(self.link, self.around.wheel.now(), paused=bool(self._pausers)):
+        paused = bool(self._pausers) or self.link.is_blocked()
+        if liveness.look(self.link, self.around.wheel.now(), paused):
             self.link.abort()
             self._finish(Reason.LOST, None, f"heard nothing for {liveness.dead_s:g} s")
             return
-        self._timer = self.around.wheel.after(liveness.check_s, self._look)
+        self._timer = self.around.wheel.after(liveness.check_s, self)
 
     def _finish(self, reason: Reason, close: Close | None, detail: str) -> None:
         if self.reason is not None:
@@ -391,7 +399,7 @@ class Session:
             if timer is not None:
                 timer.cancel()
         self._timer = self._wake = None
-        streams, self._streams = tuple(self._streams.values()), {}
+        streams, self._streams = tuple(self._streams.values()), _NO_STREAMS
         for stream in streams:
             stream.peer_reset(reason, close)
         self._switch.lost(self, reason, close, detail)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+
 from relay.core.flow import LinkStream
 from relay.core.liveness import Entry
 from relay.core.session import Session
@@ -56,16 +59,51 @@ class Standing:
     :ivar responders: the links that wait to answer one call each
     """
 
-    __slots__ = ("announced", "announcing", "offer", "responders", "session", "waiting")
+    __slots__ = ("__dict__", "offer", "session")
+
+    # of thousands of names nearly all have none of these: only who has, has a place for them
+    announcing: bool = False
+    announced: Mapping[CallKey, PendingCall] = MappingProxyType({})
+    waiting: Sequence[PendingCall] = ()
+    responders: Sequence[Session] = ()
 
     def __init__(self) -> None:
-        self.announcing = False
         self.session: Session | None = None
         self.offer: Offer | None = None
-        self.announced: dict[CallKey, PendingCall] = {}
-        # lists: they are nearly always empty, and an empty deque takes ten times as much
-        self.waiting: list[PendingCall] = []
-        self.responders: list[Session] = []
+
+    def wait(self, pending: PendingCall) -> None:
+        """A call waits for a host to be told of it."""
+        self.waiting = [*self.waiting, pending]
+
+    def next(self) -> PendingCall:
+        """:returns: the call that has waited longest; it waits no more"""
+        pending, *self.waiting = self.waiting
+        return pending
+
+    def announce(self, pending: PendingCall) -> None:
+        """A host is told of a call."""
+        self.announced = {**self.announced, pending.call.key: pending}
+
+    def forget(self, pending: PendingCall) -> None:
+        """A call is over."""
+        if pending.announced:
+            self.announced = {k: v for k, v in self.announced.items() if v is not pending}
+        elif pending in self.waiting:
+            self.waiting = [other for other in self.waiting if other is not pending]
+
+    def respond(self, session: Session) -> None:
+        """A link waits to answer one call."""
+        if session not in self.responders:
+            self.responders = [*self.responders, session]
+
+    def next_responder(self) -> Session:
+        """:returns: the link that has waited longest"""
+        return self.responders[0]
+
+    def responds_no_more(self, session: Session) -> None:
+        """A link answers a call, or is gone; the newest of the others has the name."""
+        self.responders = [other for other in self.responders if other is not session]
+        self.session = self.responders[-1] if self.responders else None
 
     def is_empty(self) -> bool:
         """:returns: whether nothing is left to remember."""
@@ -73,9 +111,7 @@ class Standing:
 
     def withdraw(self, session: Session) -> None:
         """A registration is over; the next newest responder takes its place."""
-        if session in self.responders:
-            self.responders.remove(session)
-        if self.session is session:
-            self.session = self.responders[-1] if self.responders else None
+        if self.session is session or session in self.responders:
+            self.responds_no_more(session)
             if self.session is None:
                 self.offer = None

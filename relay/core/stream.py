@@ -12,7 +12,7 @@ from collections.abc import Callable
 from zope.interface import implementer
 
 from relay.core.liveness import Entry, Wheel
-from relay.interfaces import ICircuit, IStream
+from relay.interfaces import ICircuit, IOutlet, IStream
 from relay.vocabulary import Carries, Close, Data, Reason
 
 HALF_CLOSE_S = 60.0
@@ -75,8 +75,12 @@ class Stream:
         raise NotImplementedError
 
     def is_paused(self) -> bool:
-        """:returns: whether the partner has asked for a pause."""
+        """:returns: whether the partner has asked for a pause, or does not take what was read."""
         raise NotImplementedError
+
+    def outlet(self) -> IOutlet | None:
+        """:returns: what takes payload for it unread; None: :meth:`send` has to"""
+        return None
 
     def has_left(self) -> bool | None:
         """:returns: whether the far end is gone for good; None when that cannot be known."""

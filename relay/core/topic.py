@@ -158,6 +158,9 @@ class Member:
         """:returns: None; a seat has no far end."""
         return None
 
+    def outlet(self) -> None:
+        """:returns: None; who writes to a topic must be read"""
+
     def has_given_up(self) -> bool | None:
         """:returns: None; a seat has no far end."""
         return None

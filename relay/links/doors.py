@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTi
 from relay.addresses import with_port
 from relay.errors import CannotConnect, TargetRefused
 from relay.interfaces import IStream
+from relay.links.cutthrough import Hub
 from relay.links.listening import listen
 from relay.links.stdio import IReactor, StdioStream
 from relay.links.tcp import LocalFactory, LocalStream
@@ -24,17 +25,19 @@ TARGET_TIMEOUT_S = 8.0
 class Doors:
     """What one tunnel listens on.
 
+    :param hub: of the cut-through gear; None: do without
     :param ended: called once standard input and output have ended: nothing else was wanted
     :ivar addresses: what listens: the endpoint as configured and the real address
     :ivar stdio: standard input and output, once they are a door
     :ivar stdio_reason: why they ended, once they have
     """
 
-    def __init__(self, reactor: IReactorTime, ended: Callable[[], None]) -> None:
+    def __init__(self, reactor: IReactorTime, hub: Hub | None, ended: Callable[[], None]) -> None:
         self.addresses: list[tuple[str, object]] = []
         self.stdio: StdioStream | None = None
         self.stdio_reason: Reason | None = None
         self._reactor = reactor
+        self._hub = hub
         self._ended = ended
         self._ports: list[IListeningPort] = []
         self._wanted = -1
@@ -50,7 +53,7 @@ class Doors:
         """
         if endpoint.partition(":")[0] == "stdio":
             return self._listen_stdio(accepted)
-        factory = LocalFactory(self._reactor, accepted, lambda _: None)
+        factory = LocalFactory(self._reactor, self._hub, accepted, lambda _: None)
         port = await listen(self._reactor, endpoint, factory)
         self._ports.append(port)
         address = port.getHost()
@@ -96,9 +99,10 @@ class Doors:
         self._ended()
 
 
-async def connect_service(reactor: IReactorTime, endpoint: str) -> IStream:
+async def connect_service(reactor: IReactorTime, hub: Hub | None, endpoint: str) -> IStream:
     """Connect to a local service.
 
+    :param hub: of the cut-through gear; None: do without
     :param endpoint: Twisted client endpoint string
     :raises TargetRefused: with the address and why
     """
@@ -106,7 +110,7 @@ async def connect_service(reactor: IReactorTime, endpoint: str) -> IStream:
     timer: IDelayedCall | None = None
     try:
         attempt = clientFromString(reactor, endpoint).connect(
-            LocalFactory(reactor, ready.append, lambda _: None)
+            LocalFactory(reactor, hub, ready.append, lambda _: None)
         )
         timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
         await attempt

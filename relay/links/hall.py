@@ -16,7 +16,8 @@ from relay.core.admission import Admission, Reception
 from relay.core.broker import Broker
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
-from relay.interfaces import IServices
+from relay.interfaces import ILink, IServices
+from relay.links.cutthrough import Hub, faster
 from relay.links.websocket import ServerLink, ServerLinkFactory
 from relay.settings.model import Limits
 from relay.vocabulary import Request
@@ -36,6 +37,7 @@ class Hall:
     """What all front doors of a router share.
 
     :param believed_peer: the address that counts, of the one that connected and the request
+    :param hub: of the cut-through gear
     :ivar visitors: connections without a grant yet, by address
     :ivar queue: connections that wait unread for a handshake to end
     :ivar liveness: ping and dead time by dialect
@@ -51,6 +53,7 @@ class Hall:
         services: IServices,
         reactor: IReactorTime,
         believed_peer: Callable[[str, Request], str],
+        hub: Hub,
     ) -> None:
         self.reception = reception
         self.broker = broker
@@ -60,12 +63,14 @@ class Hall:
         self.believed_peer = believed_peer
         self.liveness: dict[str, tuple[float, float]] = {}
         self.websockets = ServerLinkFactory(reactor)
+        self._hub = hub
         self.handshakes = 0
         self.links = 0
         self.visitors: Counter[str] = Counter()
         self.queue: deque[IVisitor] = deque()
-        self._open: set[ServerLink] = set()
+        self._open = 0
         self._empty: list[Deferred[None]] = []
+        self._link_gone = self._gone  # one for all links
 
     @property
     def limits(self) -> Limits:
@@ -105,8 +110,9 @@ class Hall:
         ping_s, dead_s = self.liveness.get(admission.face.name, (0.0, 0.0))
 
         def opened(link: ServerLink) -> None:
+            held = faster(self._hub, link, conversation) if self.limits.cut_through else link
             session = Session(
-                link,
+                held,
                 conversation,
                 self.reception,
                 self.around,
@@ -132,8 +138,8 @@ class Hall:
             session.opened()
 
         link.opened = opened
-        link.gone = self._gone
-        self._open.add(link)
+        link.gone = self._link_gone
+        self._open += 1
         if isinstance(transport, ProtocolWrapper):
             transport.wrappedProtocol = link
         else:
@@ -153,7 +159,7 @@ class Hall:
         waiting: Deferred[None] = Deferred()
         self._empty.append(waiting)
         timer = self.reactor.callLater(EMPTY_S, self._tell_empty)
-        self._gone(None)
+        self._look_around()
 
         def stop_timer(result: None) -> None:
             if timer.active():
@@ -167,9 +173,11 @@ class Hall:
         while self.queue and self.handshakes < self.limits.handshakes:
             self.queue.popleft().begin()
 
-    def _gone(self, link: ServerLink | None) -> None:
-        if link is not None:
-            self._open.discard(link)
+    def _gone(self, link: ILink) -> None:
+        self._open -= 1
+        self._look_around()
+
+    def _look_around(self) -> None:
         if not self._open:
             self._tell_empty()
 

@@ -11,7 +11,8 @@ from twisted.logger import Logger
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
 from relay.errors import CallerLeft, HostSilent, Refused, RelayError
-from relay.interfaces import IConversation, IStream
+from relay.interfaces import IConversation, ILink, IStream
+from relay.links.cutthrough import Hub, faster
 from relay.links.websocket import ClientLink
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import (
@@ -34,20 +35,22 @@ CALLER_CHECK_S = 0.5
 class OutgoingLinks:
     """The links of one tunnel, each with its session.
 
+    :param hub: of the cut-through gear
     :param asked: called whenever the router asks for something
     """
 
     log = Logger()
 
     def __init__(
-        self, settings: TunnelSettings, around: Surroundings, asked: Callable[[], None]
+        self, settings: TunnelSettings, around: Surroundings, hub: Hub, asked: Callable[[], None]
     ) -> None:
+        self._hub = hub
         self.asked = asked
         self._settings = settings
         self._around = around
         self._sessions: set[Session] = set()
         self._begun = 0
-        self._open: set[ClientLink] = set()
+        self._open: set[ILink] = set()
         self._all_gone: Deferred[None] | None = None
 
     def begin(
@@ -58,13 +61,14 @@ class OutgoingLinks:
         :param handle: takes the events that are not a stream's
         """
         self._begun += 1
-        self._open.add(link)
         link.gone = self._link_gone
         link.limit(
             conversation.frame_bytes, conversation.message_bytes, conversation.whole_messages
         )
+        held = faster(self._hub, link, conversation) if self._settings.cut_through else link
+        self._open.add(held)
         session = Session(
-            link,
+            held,
             conversation,
             _Switch(self, handle),
             self._around,
@@ -111,7 +115,7 @@ class OutgoingLinks:
             detail=detail,
         )
 
-    def _link_gone(self, link: ClientLink) -> None:
+    def _link_gone(self, link: ILink) -> None:
         self._open.discard(link)
         if not self._open:
             self.wait_no_more()

@@ -20,6 +20,7 @@ from relay.core.stream import Circuit, join
 from relay.core.surroundings import Surroundings
 from relay.errors import GoingAway, NoSuchOffer, RelayError, TargetForbidden, TargetRefused
 from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
+from relay.links.cutthrough import Hub
 from relay.links.dialer import Dialer
 from relay.links.doors import Doors, connect_service
 from relay.links.keeper import Keeper
@@ -45,6 +46,7 @@ class Outward:
     """One tunnel's outside.
 
     :param around: of the process
+    :param hub: of the cut-through gear
     :param connected: called whenever the tunnel's offer stands
     :ivar doors: what it listens on
     :ivar asked_at: when the router last asked for something
@@ -57,10 +59,12 @@ class Outward:
         settings: TunnelSettings,
         reactor: IReactorTime,
         around: Surroundings,
+        hub: Hub,
         connected: Callable[[], None],
     ) -> None:
         self.settings = settings
-        self.doors = Doors(reactor, self._end_serving)
+        self._local_hub = hub if settings.cut_through else None
+        self.doors = Doors(reactor, self._local_hub, self._end_serving)
         self.circuits: set[Circuit] = set()
         self.asked_at = -math.inf
         self._reactor = reactor
@@ -68,7 +72,7 @@ class Outward:
         self._around = replace(around, limits=limits)
         self._connected = connected
         self._dialer = Dialer(settings, reactor)
-        self._links = OutgoingLinks(settings, self._around, self._asked)
+        self._links = OutgoingLinks(settings, self._around, hub, self._asked)
         self._errands: set[Deferred[None]] = set()
         self._repetition = Repetition()
         self._silence = Repetition()
@@ -141,7 +145,7 @@ class Outward:
 
     async def connect(self, endpoint: str) -> IStream:
         """Connect to a local service."""
-        return await connect_service(self._reactor, endpoint)
+        return await connect_service(self._reactor, self._local_hub, endpoint)
 
     async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
         """Accept local connections."""

@@ -86,8 +86,9 @@ def _tcp_info(transport: object) -> bytes | None:
 
 
 def unsent_bytes(transport: object) -> int:
-    """:returns: bytes in Twisted's buffers, and in the kernel's where it tells."""
-    count = 0
+    """:returns: bytes in our buffers or Twisted's, and in the kernel's where it tells."""
+    queued = getattr(transport, "queued_bytes", None)
+    count = queued() if queued is not None else 0
     layer: object | None = transport
     while layer is not None:
         buffer = getattr(layer, "dataBuffer", b"")

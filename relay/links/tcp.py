@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -16,7 +17,6 @@ from twisted.internet.interfaces import (
     IHalfCloseableProtocol,
     IPushProducer,
     IReactorTime,
-    ITransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -24,7 +24,8 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.stream import Stream
-from relay.interfaces import IStream
+from relay.interfaces import IOutlet, IStream
+from relay.links.cutthrough import Hub, RawEnd, take_stream
 from relay.links.linger import Linger
 from relay.links.local_peer import peer_has_closed
 from relay.links.sockets import tune, unread_bytes, was_reset
@@ -43,20 +44,23 @@ class LocalStream(Stream, Protocol):
     """One local connection.
 
     :param clock: for the bounded wait at the end
+    :param hub: of the cut-through gear; None: do without
     :param ready: called once connected
     :param gone: called with the reason once the connection is gone
     """
 
-    transport: ITransport
+    transport: Any  # a Twisted stream transport, or a RawEnd
 
     def __init__(
         self,
         clock: IReactorTime,
+        hub: Hub | None,
         ready: Callable[[LocalStream], None],
         gone: Callable[[Reason], None],
     ) -> None:
         Stream.__init__(self, LOCAL_CARRIES, f"local/{next(_numbers)}")
         self._clock = clock
+        self._hub = hub
         self._ready = ready
         self._gone = gone
         self._reason: Reason | None = None
@@ -125,11 +129,12 @@ class LocalStream(Stream, Protocol):
     def attach(self, partner: IStream) -> None:
         """Begin to read."""
         super().attach(partner)
+        self._shift()
         if self._lost is not None:
             assert self.circuit is not None
             self._clock.callLater(0, self.circuit.broken, self, self._lost)
             return
-        self.transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        self.transport.registerProducer(self, True)
         self.resume()
 
     @override
@@ -170,19 +175,35 @@ class LocalStream(Stream, Protocol):
         """Read no more from the application."""
         self._paused = True
         if not self._read_over:
-            self.transport.pauseProducing()  # type: ignore[attr-defined]
+            self.transport.pauseProducing()
 
     @override
     def resume(self) -> None:
         """Read on."""
         self._paused = False
+        if isinstance(self.transport, RawEnd) and self.partner is not None and not self._over:
+            self.transport.forward(self, self.partner.outlet())
         if not self._read_over:
-            self.transport.resumeProducing()  # type: ignore[attr-defined]
+            self.transport.resumeProducing()
+
+    @override
+    def detach(self) -> None:
+        """The circuit is over."""
+        super().detach()
+        if isinstance(self.transport, RawEnd):
+            self.transport.forward(None, None)
+
+    @override
+    def outlet(self) -> IOutlet | None:
+        """:returns: our socket, in the cut-through gear."""
+        self._shift()
+        return self.transport if isinstance(self.transport, RawEnd) else None
 
     @override
     def is_paused(self) -> bool:
-        """:returns: whether the partner has asked for a pause."""
-        return self._paused
+        """:returns: whether the partner has asked for a pause, or does not take what was read."""
+        blocked = isinstance(self.transport, RawEnd) and self.transport.is_blocked()
+        return self._paused or blocked
 
     @override
     def has_left(self) -> bool | None:
@@ -197,8 +218,8 @@ class LocalStream(Stream, Protocol):
             return None
         return peer_has_closed(
             handle().family,
-            (ours.host, ours.port),  # type: ignore[attr-defined]  # looked at above
-            (theirs.host, theirs.port),  # type: ignore[attr-defined]  # same kind as ours
+            (ours.host, ours.port),
+            (theirs.host, theirs.port),
         )
 
     @override
@@ -210,9 +231,17 @@ class LocalStream(Stream, Protocol):
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _shift(self) -> None:
+        """Leave Twisted's transport, of which nothing was read yet."""
+        if self._hub is not None and self._lost is None and not self._over:
+            end = take_stream(self._hub, self.transport, self)
+            if end is not None:
+                self.transport = end
+            self._hub = None
+
     def _stop_producing(self) -> None:
         # a paused producer that stays registered keeps the socket from ever closing
-        self.transport.unregisterProducer()  # type: ignore[attr-defined]
+        self.transport.unregisterProducer()
 
     def _half_close(self) -> None:
         lose_write = getattr(self.transport, "loseWriteConnection", None)
@@ -227,6 +256,7 @@ class LocalStream(Stream, Protocol):
 class LocalFactory(Factory):
     """Makes local streams, for either direction.
 
+    :param hub: of the cut-through gear; None: do without
     :param ready: called with each, once connected
     :param gone: called with the reason, once one is gone
     """
@@ -236,14 +266,16 @@ class LocalFactory(Factory):
     def __init__(
         self,
         clock: IReactorTime,
+        hub: Hub | None,
         ready: Callable[[LocalStream], None],
         gone: Callable[[Reason], None],
     ) -> None:
         self._clock = clock
+        self._hub = hub
         self._ready = ready
         self._gone = gone
 
     @override
     def buildProtocol(self, addr: IAddress | None) -> LocalStream:
         """A connection was made or accepted."""
-        return LocalStream(self._clock, self._ready, self._gone)
+        return LocalStream(self._clock, self._hub, self._ready, self._gone)

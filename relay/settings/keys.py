@@ -86,6 +86,7 @@ _LIMITS_HELP = {
     "idle_s": "silence after which a stream ends; 0: never",
     "ping_s": "how often a peer is asked for a sign of life; 0: never",
     "dead_s": "silence after which a peer is taken for dead; 0: never",
+    "cut_through": "whether payload that nobody reads goes from socket to socket",
 }
 ZERO_LIMITS = frozenset(
     {
@@ -95,9 +96,10 @@ ZERO_LIMITS = frozenset(
         "idle-s",
         "ping-s",
         "dead-s",
+        "cut-through",
     }
 )
-"""Limits that may be 0."""
+"""Limits that may be 0, or no."""
 
 
 def _limit_key(name: str) -> Key:
@@ -106,12 +108,15 @@ def _limit_key(name: str) -> Key:
         kind = Kind.BYTES
     elif name.endswith("_s"):
         kind = Kind.SECONDS
+    elif name == "cut_through":
+        kind = Kind.BOOLEAN
     default = getattr(Limits(), name)
     return Key(
         name.replace("_", "-"),
         kind,
         _LIMITS_HELP[name],
         None if default is None else shown(default, kind),
+        environment=("RELAY_CUT_THROUGH",) if name == "cut_through" else (),
     )
 
 
@@ -152,6 +157,7 @@ _DOOR_KEYS = {
     Role.CLIENT: Key("listen", Kind.SERVER_DOORS, "where to accept calls: [SERVICE=]ENDPOINT",
                      repeatable=True, required=True, example="tcp:8000:interface=127.0.0.1"),
 }  # fmt: skip
+_TUNNEL_LIMITS = ("window-bytes", "ping-s", "dead-s", "cut-through")
 _LAST_TUNNEL_KEYS = (
     Key("ca-file", Kind.PATH, "certificates to trust besides the system's, a PEM file"),
     Key("tls-name", Kind.TEXT, "the name that the router's certificate must have"),
@@ -159,7 +165,7 @@ _LAST_TUNNEL_KEYS = (
         example="http://proxy.example.org:3128"),
     Key("reconnect", Kind.CHOICE, "whether to try again after the link is lost", "yes",
         choices=("yes", "always", "no")),
-    *(key for key in LIMIT_KEYS if key.name in ("window-bytes", "ping-s", "dead-s")),
+    *(key for key in LIMIT_KEYS if key.name in _TUNNEL_LIMITS),
 )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ class Limits:
     idle_s: float = 0
     ping_s: float = 20
     dead_s: float = 45
+    cut_through: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ class TunnelSettings:
     ping_s: float
     dead_s: float
     values: Mapping[str, object] = field(default_factory=dict)
+    cut_through: bool = True
 
 
 @dataclass(frozen=True, slots=True)

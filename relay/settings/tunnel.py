@@ -72,6 +72,7 @@ class Tunnel:
             ping_s=ping_s,
             dead_s=dead_s,
             values=values.named(key.name for key in own),
+            cut_through=values.flag("cut-through"),
         )
 
     def _where(self, key: str) -> str:

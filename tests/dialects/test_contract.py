@@ -28,6 +28,7 @@ from relay.vocabulary import (
     End,
     Event,
     Message,
+    Passing,
     Reason,
     Request,
     Reset,
@@ -318,15 +319,18 @@ def test_caps_are_set(link: Link) -> None:
         assert conversation.message_bytes <= MEMORY_CAP_BYTES
 
 
-@each_dialect
-def test_the_frame_policy_agrees_with_the_links(name: str) -> None:
-    """A gear that does not read payload lets through no more than the one that does."""
-    policy = face_of(name).frame_policy
-    for request in samples_of(name).requests:
-        conversation = admitted(name, request)
-        if conversation.shape is Shape.DEDICATED:
-            assert policy.max_frame_bytes <= conversation.frame_bytes
-            assert policy.max_message_bytes <= conversation.message_bytes
+@each_link
+def test_what_passes_unread_is_not_changed(link: Link) -> None:
+    """A gear that does not read payload sends what the one that does would send."""
+    conversation = link.make()
+    if conversation.passes is Passing.NOTHING:
+        return
+    assert conversation.shape is Shape.DEDICATED
+    for final in (False, True):
+        sent = conversation.encode(Data(b"payload", final=final))
+        assert sent == Message(b"payload", text=False, final=final)
+    if conversation.passes is Passing.ALL:
+        assert conversation.encode(Data(b"text", text=True)) == Message(b"text", text=True)
 
 
 @each_dialect

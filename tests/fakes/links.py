@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from zope.interface import implementer
 
-from relay.interfaces import ILink, ILinkReceiver
+from relay.interfaces import ILink, ILinkReceiver, IOutlet, IStream
 from relay.vocabulary import Close, Message, Reason
 
 SEND_BUFFER_BYTES = 64 * 1024
@@ -116,6 +116,16 @@ class MemoryLink:
         if self._open:
             self._out.append(Drop())
         self._let_go()
+
+    def outlet(self) -> None:
+        """:returns: None"""
+
+    def forward(self, counted: IStream | None, outlet: IOutlet | None, text: bool = False) -> None:
+        """Payload goes to the receiver all the same."""
+
+    def is_blocked(self) -> bool:
+        """:returns: False"""
+        return False
 
     def has_unsent(self) -> bool:
         """:returns: whether anything of ours, a ping included, was not taken."""

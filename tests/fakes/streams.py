@@ -71,6 +71,9 @@ class FakeStream:
         """:returns: whether the partner has asked for a pause."""
         return self.paused
 
+    def outlet(self) -> None:
+        """:returns: None"""
+
     def has_left(self) -> bool | None:
         """:returns: what the test says."""
         return self.left

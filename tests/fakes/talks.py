@@ -24,6 +24,7 @@ from relay.vocabulary import (
     Offer,
     OfferName,
     Outputs,
+    Passing,
     Reason,
     Reset,
     Role,
@@ -49,6 +50,7 @@ class Talk:
     whole_messages = False
     message_bytes = 1 << 24
     frame_bytes = 1 << 20
+    passes = Passing.NOTHING
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ def test_a_door_says_where_it_is(endpoint: str, address: Any, said: str) -> None
         return port
 
     reactor.listenTCP = listen_there
-    doors = Doors(reactor, lambda: None)
+    doors = Doors(reactor, None, lambda: None)
     listening = Deferred.fromCoroutine(doors.listen(endpoint, lambda _: None))
     results: list[str] = []
     listening.addCallback(results.append)

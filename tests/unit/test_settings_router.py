@@ -58,6 +58,15 @@ def origins(reading: Reading[RouterSettings]) -> dict[str, tuple[str, str]]:
     return {f"[{line.section}] {line.key}": (line.value, line.origin) for line in reading.explained}
 
 
+def test_the_gear_by_a_variable(tmp_path: Path) -> None:
+    """A variable outweighs what [limits] says."""
+    text = "[router]\nlisten = tcp:1\n[dialect:portal]\n[limits]\ncut-through = yes\n"
+    assert examine(tmp_path, text).settings.limits.cut_through
+    told = examine(tmp_path, text, RELAY_CUT_THROUGH="no")
+    assert not told.settings.limits.cut_through
+    assert origins(told)["[limits] cut-through"] == ("no", "environment RELAY_CUT_THROUGH")
+
+
 def faults(directory: Path, ini: str, options: Options | None = None) -> list[str]:
     with pytest.raises(ConfigurationError) as caught:
         examine(directory, ini, options)

@@ -123,6 +123,14 @@ def test_options_without_doors_and_several_sections(tmp_path: Path) -> None:
     assert len(examine(tmp_path, text, {"log-level": "debug"}).settings.tunnels) == 2
 
 
+def test_the_gear_of_all_tunnels_by_a_variable(tmp_path: Path) -> None:
+    """A variable counts for every section, whatever that says."""
+    other = HOST_INI.replace("host:web", "host:other") + "cut-through = yes\n"
+    for environ, cuts in ({}, True), ({"RELAY_CUT_THROUGH": "no"}, False):
+        tunnels = examine(tmp_path, HOST_INI + other, environ=environ).settings.tunnels
+        assert [tunnel.cut_through for tunnel in tunnels] == [cuts, cuts]
+
+
 def test_doors_make_a_tunnel_of_their_own(tmp_path: Path) -> None:
     """Sections are not read for it when options and environment say enough."""
     options: Options = {

@@ -6,7 +6,8 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from relay.core.flow.link_stream import LinkStream
-from relay.vocabulary import Close, Data, Finish, Reason, Reset
+from relay.interfaces import IOutlet
+from relay.vocabulary import Close, Data, Finish, Passing, Reason, Reset
 
 if TYPE_CHECKING:
     from relay.core.session import Session
@@ -47,7 +48,32 @@ class DedicatedStream(LinkStream):
                 self._tell(item)
         if not self._early and not self._paused:
             self._early = None
+            self._cut_through()
             self.session.resume_for(self)
+
+    def is_paused(self) -> bool:
+        """:returns: whether the partner has asked for a pause, or does not take what was read."""
+        return self._paused or self.session.link.is_blocked()
+
+    def outlet(self) -> IOutlet | None:
+        """:returns: what takes payload for the link unread."""
+        if self.session.conversation.passes is Passing.NOTHING or self.closed:
+            return None
+        return self.session.link.outlet()
+
+    def detach(self) -> None:
+        """The circuit is over: nothing passes any more."""
+        self.session.link.forward(None, None)
+        super().detach()
+
+    def _cut_through(self) -> None:
+        """Let payload that nobody needs to read go straight to the partner, where that can be."""
+        passes = self.session.conversation.passes
+        if self.partner is None or self.closed or passes is Passing.NOTHING:
+            return
+        outlet = self.partner.outlet()
+        if outlet is not None:
+            self.session.link.forward(self, outlet, text=passes is Passing.ALL)
 
     def reset(self, reason: Reason, close: Close | None) -> None:
         """End the link; nobody wants what came early."""

@@ -32,29 +32,20 @@ from relay.vocabulary import (
     Data,
     Event,
     Finish,
-    FramePolicy,
     Join,
     Message,
     Offer,
     OfferName,
     Outputs,
+    Passing,
     Reason,
     Role,
     Shape,
-    TextPolicy,
 )
 
 FRAME_BYTES = 16 * 1024 * 1024
 MESSAGE_BYTES = 64 * 1024 * 1024
 CONTROL_MESSAGE_BYTES = 1024 * 1024
-
-POLICY = FramePolicy(
-    text=TextPolicy.CLOSE,
-    relay_control=False,
-    relay_close=True,
-    max_frame_bytes=FRAME_BYTES,
-    max_message_bytes=MESSAGE_BYTES,
-)
 
 CLOSE_CODES = {
     Reason.FINISHED: 1000,
@@ -82,6 +73,7 @@ class PortalConversation:
     frame_bytes = FRAME_BYTES
     drop_is_end = True
     dead_timer = False
+    passes = Passing.NOTHING
     role = Role.HOST
     intent: Event | None = None
     upgrade_headers: Mapping[str, str] = {}
@@ -130,6 +122,7 @@ class DataLink(PortalConversation):
         since our programs always end with a Close
     """
 
+    passes = Passing.BINARY
     __slots__ = ("carries", "drop_is_end", "half_close")
 
     def __init__(self, half_close: bool) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 from zope.interface import implementer
 
-from relay.dialects.portal.data import POLICY, AccepterLink, CallerLink, ControlLink
+from relay.dialects.portal.data import AccepterLink, CallerLink, ControlLink
 from relay.dialects.portal.tokens import SECRET_KEYS, read_claims
 from relay.dialects.portal.tokens import credential as jwt_credential
 from relay.dialects.portal.wire import (
@@ -43,7 +43,6 @@ from relay.vocabulary import (
     CallKey,
     Claims,
     Credential,
-    FramePolicy,
     Grant,
     Missing,
     Offer,
@@ -86,7 +85,6 @@ class PortalFace:
 
     name: str = "portal"
     catch_all: bool = False
-    frame_policy: FramePolicy = POLICY
 
     def __init__(self, secret: bytes) -> None:
         self._keys = (secret,)

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 
 from relay.links.sockets import tune
-from relay.links.websocket.engine import WebSocketLink, quieten
+from relay.links.websocket.engine import WebSocketLink, quieten, share_options
 
 
 class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc]  # autobahn has no types
@@ -34,9 +34,15 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
 
     @override
     def connectionMade(self) -> None:
-        """Send the request."""
+        """Send the request, without autobahn's report on the transport."""
         tune(self.transport)
-        super().connectionMade()
+        self._transport_details = None  # type: ignore[assignment]  # only its log would read it
+        self._connectionMade()
+
+    @override
+    def startHandshake(self) -> None:
+        """Send the request, for which the factory has all that autobahn would ask others for."""
+        self._actuallyStartHandshake(self.factory)
 
     @override
     def dataReceived(self, data: bytes) -> None:
@@ -98,11 +104,15 @@ class ClientLinkFactory(WebSocketClientFactory):
     protocol = ClientLink
     noisy = False
     prepare: Callable[[ClientLink], None]
+    _shared: ClassVar[bool] = False
 
     def __init__(self, url: str, headers: Mapping[str, str], reactor: IReactorTime) -> None:
         super().__init__(url, headers=dict(headers), useragent=None, reactor=reactor)
-        quieten(self)
-        self.setProtocolOptions(serverConnectionDropTimeout=0)
+        if not self._shared:
+            quieten(self)
+            self.setProtocolOptions(serverConnectionDropTimeout=0)
+            share_options(self, ClientLink, WebSocketClientProtocol.CONFIG_ATTRS)
+            ClientLinkFactory._shared = True
 
     @override
     def buildProtocol(self, addr: IAddress | None) -> ClientLink:

@@ -7,7 +7,7 @@ collecting messages that nobody reads whole, logging.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +19,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay.interfaces import ILink, ILinkReceiver
+from relay.interfaces import ILink, ILinkReceiver, IOutlet, IStream
 from relay.links.linger import Linger
 from relay.links.sockets import has_unsent
 from relay.links.websocket.codes import MESSAGE_TOO_BIG, PROTOCOL_ERROR, REASONS_BY_CODE, reason_of
@@ -145,6 +145,16 @@ class WebSocketLink(WebSocketProtocol):
     def has_unsent(self) -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
         return has_unsent(self.transport)
+
+    def outlet(self) -> None:
+        """:returns: None; payload passes through :meth:`send_message`"""
+
+    def forward(self, counted: IStream | None, outlet: IOutlet | None, text: bool = False) -> None:
+        """Payload goes to the receiver all the same."""
+
+    def is_blocked(self) -> bool:
+        """:returns: False"""
+        return False
 
     # -- IPushProducer ---------------------------------------------------------------------------
 
@@ -309,6 +319,12 @@ class WebSocketLink(WebSocketProtocol):
         self.wasClean = False
         self.dropConnection(abort=True)
 
+    def let_go(self) -> None:
+        """Another has taken the connection over, with all that came behind the handshake."""
+        self.data = b""
+        self.state = WebSocketProtocol.STATE_CLOSED
+        self.transport = self._receiver = self.gone = None
+
     def forget_handshake(self) -> None:
         """Thousands of idle links: keep nothing of the handshake, nor what is as on every other."""
         self.__dict__ = {
@@ -336,9 +352,14 @@ def quieten(factory: Any) -> None:  # autobahn has no types
     )
 
 
-def share_options(factory: Any, protocol: type) -> None:  # autobahn has no types
-    """Put the options on the class: autobahn would copy thirty of them into every connection."""
-    for name in protocol.CONFIG_ATTRS:  # type: ignore[attr-defined]  # autobahn has no types
+def share_options(
+    factory: Any, protocol: type, names: Sequence[str]
+) -> None:  # autobahn has no types
+    """Put the options on the class: autobahn would copy thirty of them into every connection, and
+    print them for a log that nobody keeps.
+    """
+    for name in names:
         value = getattr(factory, name)
         # a function must not become a method
         setattr(protocol, name, staticmethod(value) if callable(value) else value)
+    protocol.CONFIG_ATTRS = ()  # type: ignore[attr-defined]  # autobahn has no types

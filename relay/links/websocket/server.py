@@ -78,9 +78,12 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
         self.state = WebSocketProtocol.STATE_OPEN
         opened = self.opened
         self.forget_handshake()
-        opened(self)
         if received:
-            self.dataReceived(received)
+            self.data = received
+        opened(self)
+        # another gear may have taken the connection, and these bytes with it
+        if self.data:
+            self.dataReceived(b"")
 
 
 class ServerLinkFactory(WebSocketServerFactory):
@@ -93,4 +96,4 @@ class ServerLinkFactory(WebSocketServerFactory):
         super().__init__(reactor=reactor)
         quieten(self)
         self.setProtocolOptions(versions=[13], webStatus=False, maxConnections=0)
-        share_options(self, ServerLink)
+        share_options(self, ServerLink, WebSocketServerProtocol.CONFIG_ATTRS)

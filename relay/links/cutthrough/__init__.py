@@ -1,0 +1,11 @@
+"""The cut-through gear: sockets that have left Twisted and autobahn, joined without detours.
+
+``hub`` looks at them, ``channel`` is a socket with or without TLS, ``end`` what they share,
+``framed`` a WebSocket, ``raw`` a local stream, ``takeover`` the way in.
+"""
+
+from relay.links.cutthrough.hub import Hub
+from relay.links.cutthrough.raw import RawEnd
+from relay.links.cutthrough.takeover import faster, take_stream
+
+__all__ = ["Hub", "RawEnd", "faster", "take_stream"]
