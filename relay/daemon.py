@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 import signal
@@ -26,6 +27,9 @@ from relay.settings import CONFIG_KEY
 from relay.settings.faults import nearest, quoted
 from relay.settings.schema import Key
 from relay.systemd import notify, watchdog_s
+
+YOUNG_OBJECTS = 5000
+"""So many more objects than before make the garbage collector look at them."""
 
 
 class IReactor(IReactorCore, IReactorTime, IReactorFromThreads):
@@ -175,6 +179,7 @@ class Daemon(MultiService):
             return
         self.log.info("ready", event="ready")
         notify("READY=1")
+        _settle_memory()
         seconds = watchdog_s()
         if seconds:
             # one that cannot be sent at once is not worth waiting for: the next will do
@@ -218,6 +223,15 @@ class Daemon(MultiService):
         else:
             self.log.info("reloaded", event="reloaded")
         notify("READY=1")
+
+
+def _settle_memory() -> None:
+    """What stands now, modules above all, stays: the garbage collector need not look at it again,
+    which would hold everybody up for a tenth of a second each time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
 
 
 def _exit(status: int) -> None:

@@ -25,7 +25,12 @@ from relay.errors import (
 from relay.links.proxy import ProxyEndpoint
 from relay.links.responses import REASON_HEADER
 from relay.links.secure import SecureFactory
-from relay.links.websocket import ClientLink, ClientLinkFactory, reason_of_word
+from relay.links.websocket import (
+    ClientEngine,
+    ClientLink,
+    ClientLinkFactory,
+    reason_of_word,
+)
 from relay.settings.model import TunnelSettings
 from relay.tls import ClientTls, TlsEndpoint
 from relay.vocabulary import Reason
@@ -89,6 +94,7 @@ class Dialer:
         self._tls: ClientTls | None = None
         mint = f'mint one with "relay token {settings.dialect} {settings.role.value}"'
         self._remedies = dict.fromkeys(TOKEN_REASONS, mint) | REMEDIES
+        self._engine = ClientEngine(reactor)
         self.address = settings.router
 
     async def open(
@@ -106,7 +112,7 @@ class Dialer:
         query = self._query and ("&" if "?" in path else "?") + self._query
         where = with_port(self._host, self._port)
         url = f"{scheme}://{where}{self._prefix}{path}{query}"
-        factory = ClientLinkFactory(url, headers, self._reactor)
+        factory = ClientLinkFactory(url, headers, self._engine)
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
         factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
         report: IDelayedCall | None = None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -15,13 +13,13 @@ from relay.links import front
 from relay.settings.model import Door, Limits
 from relay.vocabulary import Role
 from tests.integration.portal_ours import RouterMaker, TunnelMaker
-from tests.integration.portal_peers import CONNECTED, END_S, Portal, Router, bearer, unharmed
+from tests.integration.portal_peers import CONNECTED, END_S, bearer, unharmed
 from tests.integration.test_portal_stopped_readers import flood
+from tests.integration.tls_by_hand import ByHand, dial, dial_circuit
 from tests.rawpeer import (
     DEADLINE_S,
     PERFECT_HANDSHAKE,
     Op,
-    RawPeer,
     RawServer,
     accept_key,
     close_body,
@@ -42,83 +40,12 @@ SWITCHING = (
 pytest_plugins = ["tests.integration.portal_fixtures"]
 
 
-class ByHand:
-    """TLS over a raw connection that answers no goodbye and says none unless told to."""
-
-    def __init__(self, peer: RawPeer, context: ssl.SSLContext, *, serves: bool = False) -> None:
-        self.peer = peer
-        peer.stays_half_open = True
-        self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
-        name = None if serves else "127.0.0.1"
-        self._tls = context.wrap_bio(self._in, self._out, serves, name)
-
-    async def shake(self) -> None:
-        """Go through the handshake."""
-        while True:
-            with self._said(), suppress(ssl.SSLWantReadError):
-                self._tls.do_handshake()
-                return
-            await self._hear()
-
-    def write(self, data: bytes) -> None:
-        """Send bytes."""
-        with self._said():
-            self._tls.write(data)
-
-    def say_goodbye(self) -> None:
-        """Send a close_notify; TCP stays as it is."""
-        with self._said(), suppress(ssl.SSLWantReadError):
-            self._tls.unwrap()
-
-    async def until(self, wanted: bytes) -> bytes:
-        """Read until these bytes have come. :returns: them, and all before them"""
-        came = b""
-        while wanted not in came:
-            try:
-                came += self._tls.read(1 << 14)
-            except ssl.SSLWantReadError:
-                await self._hear()
-        return came
-
-    @contextmanager
-    def _said(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self.peer.write(self._out.read())
-
-    async def _hear(self) -> None:
-        self._in.write(await self.peer.exactly(1))
-
-
 @pytest.fixture
 def trust(tls_authority: trustme.CA) -> ssl.SSLContext:
     """Trusts the routers of the tests."""
     context = ssl.create_default_context()
     tls_authority.configure_trust(context)
     return context
-
-
-async def dial(router: Router, trust: ssl.SSLContext) -> ByHand:
-    """:returns: a TLS connection of which nothing is automatic"""
-    peer = ByHand(await connect(router.port), trust)
-    await peer.shake()
-    return peer
-
-
-def handshake(token: str) -> bytes:
-    """:returns: a perfect request for a call"""
-    return request_head(CLIENT, {**PERFECT_HANDSHAKE, **bearer(token)})
-
-
-async def circuit(portal: Portal, trust: ssl.SSLContext) -> tuple[RawPeer, ByHand]:
-    """:returns: a host's data link, and the TLS connection of the client that called"""
-    control = await portal.control()
-    client = await dial(portal.router, trust)
-    client.write(handshake(portal.client_token))
-    host = await portal.accept((await portal.incoming(control)).nexus)
-    await client.until(CONNECTED.payload)
-    return host, client
 
 
 @pytest_twisted.ensureDeferred
@@ -176,7 +103,7 @@ async def test_closed_and_stays(
     """A peer that answers neither our Close nor our goodbye is let go of."""
     router, _ = await start_router.start(authority=tls_authority)
     async with unharmed(router):
-        host, client = await circuit(router.portal(), trust)
+        host, client = await dial_circuit(router.portal(), trust)
         host.send_close(1000)
         await host.ending()
         await client.peer.half_ended(END_S + DEADLINE_S)
@@ -190,7 +117,7 @@ async def test_goodbye_of_a_slow_reader(
     """A goodbye ends the circuit while our send buffer is full, too; the reader sees the end."""
     router, ours = await start_router.start(authority=tls_authority)
     async with unharmed(router):
-        host, client = await circuit(router.portal(), trust)
+        host, client = await dial_circuit(router.portal(), trust)
         client.peer.pause()
         await flood(host)
         sessions = ours.service.broker.sessions
@@ -209,7 +136,7 @@ async def test_goodbye_of_a_stopped_reader(
     """One that then leaves without having read frees its sender."""
     router, _ = await start_router.start(authority=tls_authority)
     async with unharmed(router):
-        host, client = await circuit(router.portal(), trust)
+        host, client = await dial_circuit(router.portal(), trust)
         client.peer.shrink()
         client.peer.pause()
         await flood(host)

@@ -257,6 +257,16 @@ class RawPeer(Protocol):
 
         return await self.until(take, f"{count} bytes", deadline_s)
 
+    async def some(self, deadline_s: float = DEADLINE_S) -> bytes:
+        """:returns: what has come, at least one byte
+        :raises Late:
+        :raises Ended: behind the other end's FIN, too
+        """
+        await self.until(lambda: bool(self._buffer) or self._half_ended or None, "byte", deadline_s)
+        if not self._buffer:
+            raise Ended("a FIN and nothing before it")
+        return await self.exactly(len(self._buffer))
+
     async def everything(self, deadline_s: float = DEADLINE_S) -> bytes:
         """:returns: all bytes until the end of the connection, which must be orderly
         :raises Late: when it does not end

@@ -1,7 +1,8 @@
 """The cut-through gear: sockets that have left Twisted and autobahn, joined without detours.
 
-``hub`` looks at them, ``channel`` is a socket with or without TLS, ``end`` what they share,
-``framed`` a WebSocket, ``raw`` a local stream, ``takeover`` the way in.
+``hub`` looks at them; ``channel`` is a socket with or without TLS, ``pipe`` what lies between two
+that are spliced; ``end`` is what ``framed`` ones (WebSockets; ``sender`` is their sending half) and
+``raw`` ones (local streams) share; ``takeover`` is the way in.
 """
 
 from relay.links.cutthrough.hub import Hub

@@ -7,6 +7,7 @@ partner is an end too hands on what it reads without anybody else looking at it.
 
 from __future__ import annotations
 
+import itertools
 import socket
 import struct
 from collections import deque
@@ -17,7 +18,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.interfaces import IInlet, IOutlet, IStream
-from relay.links.cutthrough.channel import Buffer, Channel
+from relay.links.cutthrough.channel import MAX_PARTS, Buffer, Channel
 from relay.links.cutthrough.hub import HEADROOM, READ, READ_BYTES, WRITE, Hub
 from relay.links.linger import Linger
 
@@ -171,7 +172,9 @@ class End:
             self._read_bytes = max(size // 2, FIRST_READ_BYTES)
         if self._losing:
             # nobody wants what still comes; an end of it is the answer to ours
-            if not count:
+            if not count and self.queued_bytes():
+                self.read_on(False)  # who has said everything may still read
+            elif not count:
                 self._lose_done()
         elif count:
             self.received(view, HEADROOM, HEADROOM + count)
@@ -216,14 +219,9 @@ class End:
     def _keep(self, parts: Sequence[Buffer], size: int, sent: int) -> None:
         if self._tail is None:
             self._tail = deque()
-        for part in parts:
-            if sent >= len(part):
-                sent -= len(part)
-                continue
-            rest = bytes(part[sent:])
-            sent = 0
-            self._tail.append(rest)
-            self._tail_bytes += len(rest)
+        whole = bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+        self._tail.append(memoryview(whole)[sent:] if sent else whole)
+        self._tail_bytes += size - sent
 
     def _drain(self) -> None:
         """The kernel takes more: the tail first, then whoever waited."""
@@ -231,14 +229,17 @@ class End:
         try:
             self.channel.flush()
             while tail and not self.channel.waiting_bytes():
-                part = tail[0]
-                sent = self.channel.send([part], len(part))
+                parts = list(itertools.islice(tail, MAX_PARTS))
+                size = sum(map(len, parts))
+                sent = self.channel.send(parts, size)
                 self._tail_bytes -= sent
-                if sent < len(part):
+                short = sent < size
+                while tail and sent >= len(tail[0]):
+                    sent -= len(tail.popleft())
+                if short:
                     if sent:
-                        tail[0] = memoryview(part)[sent:]
+                        tail[0] = memoryview(tail[0])[sent:]
                     break
-                tail.popleft()
         except OSError:
             return self.lose_now(Failure(ConnectionLost()))
         if tail or self.channel.waiting_bytes():

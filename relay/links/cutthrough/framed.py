@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import codecs
 import functools
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,15 +18,16 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.interfaces import ILink, ILinkReceiver, IOutlet, IStream, Span
-from relay.links.cutthrough.channel import Buffer, Channel
-from relay.links.cutthrough.end import End
+from relay.links.cutthrough.channel import Channel
+from relay.links.cutthrough.end import FIRST_READ_BYTES
+from relay.links.cutthrough.gathering import Gathering
 from relay.links.cutthrough.hub import HEADROOM, Hub
+from relay.links.cutthrough.sender import FrameSender
 from relay.links.linger import Linger
 from relay.links.sockets import has_unsent
 from relay.links.websocket.codes import PROTOCOL_ERROR, REASONS_BY_CODE, reason_of
 from relay.links.websocket.engine import (
     CLOSE_REPLY_S,
-    PART_BYTES,
     PONG_BACKLOG_BYTES,
     PONG_HEAD_BYTES,
 )
@@ -35,20 +35,18 @@ from relay.vocabulary import Close, Message, Reason
 from relay.wire.wsframe import (
     BINARY,
     CLOSE,
-    CONTINUATION,
     INVALID_PAYLOAD,
     PING,
     PONG,
     TEXT,
     FrameFault,
     FrameReader,
-    encode_close,
-    encode_header,
     parse_close,
-    unmask,
 )
 
 MASK_BYTES = 4
+MANY_PIECES = 256
+"""A read that has more frames than this is not to become a longer one."""
 
 
 @functools.lru_cache(64)
@@ -58,7 +56,7 @@ def _shared(frame_bytes: int, message_bytes: int) -> tuple[int, int]:
 
 
 @implementer(ILink, IOutlet)
-class FrameEnd(End):
+class FrameEnd(FrameSender):
     """A socket whose bytes are frames.
 
     :param is_server: whether ours is the router's side: the peer masks, we do not
@@ -67,11 +65,9 @@ class FrameEnd(End):
     """
 
     __slots__ = (
-        "_is_server",
         "_limits",
         "_reader",
         "_receiver",
-        "_sending",
         "_whole",
         "gone",
         "heard",
@@ -82,11 +78,9 @@ class FrameEnd(End):
     # as on nearly every link nearly always: only one that differs has a place for it
     _early: bytes = b""
     _passes_text: bool = False
-    _closing: bool = False
     _deaf: bool = False
     _told: bool = False
-    _held: list[bytes] | None = None
-    _held_bytes: int = 0
+    _gathering: Gathering | None = None
     _decoder: codecs.IncrementalDecoder | None = None
     _owed_pong: bytes | None = None
     _unread_pong_bytes: int = 0
@@ -97,15 +91,13 @@ class FrameEnd(End):
         self.peer = ""
         self.heard = False
         self.gone: Callable[[Any], None] | None = None
-        self._is_server = is_server
         self._limits = _shared(0, 0)
         self._reader: FrameReader | None = None
         self._receiver: ILinkReceiver | None = None
         self._whole = False
-        self._sending = False
         if received:
             self._early = received
-        super().__init__(hub, channel, tail)
+        super().__init__(hub, channel, tail, is_server)
 
     # -- ILink -----------------------------------------------------------------------------------
 
@@ -121,14 +113,6 @@ class FrameEnd(End):
         if self._early or self.channel.secure:
             self.kick()
 
-    def send_message(self, message: Message) -> None:
-        """Send one message, or one part of it as a fragment."""
-        if self._closing:
-            return
-        opcode = CONTINUATION if self._sending else TEXT if message.text else BINARY
-        self._sending = not message.final
-        self._send(opcode, message.final, message.payload)
-
     def pause_reading(self) -> None:
         """Take nothing more from the wire."""
         if not self._told:
@@ -137,11 +121,6 @@ class FrameEnd(End):
     def resume_reading(self) -> None:
         """Undo :meth:`pause_reading`."""
         self.read_on(True)
-
-    def ping(self) -> None:
-        """Ask for a Pong."""
-        if not self._closing:
-            self._send(PING, True, b"")
 
     def close(self, close: Close) -> None:
         """Send a Close behind all that was sent; drop what still arrives; wait within bounds."""
@@ -199,11 +178,13 @@ class FrameEnd(End):
             reader.head = b""
         spans: list[Span] = []
         kind = BINARY
+        pieces = 0
         try:
             while start < end and not self._deaf:
                 piece = reader.take(view, start, end)
                 if piece is None:
                     break
+                pieces += 1
                 opcode, first, start, final = piece
                 if spans and opcode != kind:
                     self._hand_on(view, spans, kind)
@@ -224,6 +205,8 @@ class FrameEnd(End):
             self._fail(fault.code, fault.detail)
             return
         self._hand_on(view, spans, kind)
+        if pieces > MANY_PIECES:
+            self._read_bytes = FIRST_READ_BYTES  # so many take a while: others have their turn
         if self._outlet is None and not reader.is_inside():
             self._reader = None  # an idle link needs none
 
@@ -231,7 +214,9 @@ class FrameEnd(End):
         """:returns: whether this goes to the outlet unread."""
         if self._outlet is None:
             return False
-        return opcode == BINARY or (opcode == TEXT and self._passes_text and self._held is None)
+        return opcode == BINARY or (
+            opcode == TEXT and self._passes_text and self._gathering is None
+        )
 
     def _hand_on(self, view: memoryview, spans: Sequence[Span], kind: int) -> None:
         outlet, counted = self._outlet, self._counted
@@ -251,14 +236,13 @@ class FrameEnd(End):
             if payload or final:
                 self._tell(Message(payload, False, final))
             return
-        if self._held is None:
-            self._held = []
-        self._held.append(payload)
-        self._held_bytes += len(payload)
-        if final or (self._held_bytes > PART_BYTES and not self._whole):
-            parts, self._held_bytes = self._held, 0
-            self._held = None if final else []
-            self._tell(Message(b"".join(parts), opcode == TEXT, final))
+        if self._gathering is None:
+            self._gathering = Gathering(opcode == TEXT, self._whole)
+        message = self._gathering.add(payload, final)
+        if final:
+            self._gathering = None
+        if message is not None:
+            self._tell(message)
 
     def _tell(self, message: Message) -> None:
         if self._receiver is not None:
@@ -309,51 +293,11 @@ class FrameEnd(End):
         self.lose()
         self._linger_on()
 
-    # -- what goes -------------------------------------------------------------------------------
-
-    def put(self, view: memoryview, spans: Sequence[Span], text: bool) -> bool:
-        """Send parts of messages as frames; where we must mask, in place."""
-        if self._closing:
-            return True
-        parts: list[Buffer] = []
-        size = taken = 0
-        for start, end, final in spans:
-            opcode = CONTINUATION if self._sending else TEXT if text else BINARY
-            self._sending = not final
-            key = b"" if self._is_server else os.urandom(MASK_BYTES)
-            header = encode_header(opcode, final, end - start, key)
-            if key and end > start:
-                unmask(view, start, end, key)
-            first = start - len(header)
-            if first >= taken:
-                # where the header was that came, there is room for one that is no longer
-                view[first:start] = header
-                parts.append(view[first:end])
-            else:
-                parts += (header, view[start:end])
-            taken = end
-            size += end - first
-        return self.push(parts, size)
-
-    def _send(self, opcode: int, final: bool, payload: bytes) -> None:
-        key = b"" if self._is_server else os.urandom(MASK_BYTES)
-        header = encode_header(opcode, final, len(payload), key)
-        parts: list[Buffer] = [header]
-        if payload:
-            body: Buffer = payload
-            if key:
-                body = memoryview(bytearray(payload))
-                unmask(body, 0, len(payload), key)
-            parts.append(body)
-        if not self.push(parts, len(header) + len(payload)) and not self._full:
-            self._full = True
-            if self._receiver is not None:
-                self._receiver.pauseProducing()
-
-    def _send_close(self, close: Close) -> None:
-        if not self._closing:
-            self._send(CLOSE, True, encode_close(close))
-            self._closing = True
+    @override
+    def filled(self) -> None:
+        """The session is to send no more for now."""
+        if self._receiver is not None:
+            self._receiver.pauseProducing()
 
     @override
     def drained(self) -> None:

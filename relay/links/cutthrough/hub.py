@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IReactorFDSet, IReactorTime, IReadDescriptor
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -141,7 +142,13 @@ class Hub:
             end.ready(events)
         except Exception:
             self.log.failure("a socket could not be served")
-            end.abort()
+            self._lose(end)
+
+    def _lose(self, end: End) -> None:
+        try:
+            end.lose_now(Failure(ConnectionAborted()))
+        except Exception:
+            self.log.failure("nor could its loss be told")
 
     def connectionLost(self, reason: Failure) -> None:
         """The reactor stops: every socket is lost."""

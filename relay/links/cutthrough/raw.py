@@ -134,7 +134,7 @@ class RawEnd(End):
 
     def pipe_from(self, channel: Channel) -> Pipe | None:
         """:returns: what to fill for this socket; None: payload has to come by :meth:`put`"""
-        if self._losing or self._finishing or self.fd < 0 or channel.secure:
+        if self._losing or self._finishing or self._tail_bytes or self.fd < 0 or channel.secure:
             return None
         return self.channel.pipe() if isinstance(self.channel, PlainChannel) else None
 

@@ -18,6 +18,7 @@ from relay.links.cutthrough.channel import Channel, PlainChannel, SecureChannel
 from relay.links.cutthrough.framed import FrameEnd
 from relay.links.cutthrough.hub import Hub
 from relay.links.cutthrough.raw import RawEnd
+from relay.links.proxy_protocol import ProxyProtocol
 from relay.links.websocket.engine import WebSocketLink
 from relay.links.websocket.server import ServerLink
 from relay.vocabulary import Shape
@@ -69,16 +70,19 @@ def _detach(transport: Any) -> tuple[Channel, bytes] | None:
     """
     secure = transport if isinstance(transport, TLSMemoryBIOProtocol) else None
     plain: Any = transport if secure is None else secure.transport
+    header = plain if isinstance(plain, ProxyProtocol) else None
+    if header is not None:
+        plain = header.transport
     if not isinstance(plain, tcp.Connection) or not plain.connected or plain.disconnecting:
         return None
-    if secure is None:
-        handle, tail = _empty(plain)
-        return PlainChannel(handle), tail
-    tls = _silence(secure)
-    if tls is None:
+    tls = None if secure is None else _silence(secure)
+    if secure is not None and tls is None:
         return None
+    if header is not None:
+        header.connected = 0
+        header.factory.unregisterProtocol(header)
     handle, tail = _empty(plain)
-    return SecureChannel(handle, tls, tail), b""
+    return (PlainChannel(handle), tail) if tls is None else (SecureChannel(handle, tls, tail), b"")
 
 
 def _empty(transport: Any) -> tuple[Any, bytes]:  # tcp.Connection, whose inside has no types
@@ -106,6 +110,7 @@ def _silence(secure: Any) -> SSL.Connection | None:  # TLSMemoryBIOProtocol, ins
         return None
     tls: SSL.Connection = secure._tlsConnection
     secure._tlsConnection = _NoConnection()
+    tls.set_app_data(None)  # which was ``secure``, and with it all that Twisted has
     secure.connected = False
     secure.factory.unregisterProtocol(secure)
     return tls

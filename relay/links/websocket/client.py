@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, NamedTuple
 
 from autobahn.twisted.websocket import WebSocketClientFactory, WebSocketClientProtocol
 from autobahn.websocket.protocol import WebSocketProtocol
 from twisted.internet.interfaces import IAddress, IReactorTime
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 
 from relay.links.sockets import tune
+from relay.links.websocket.accept import accept_key
 from relay.links.websocket.engine import WebSocketLink, quieten, share_options
+
+HEAD_END = b"\r\n\r\n"
+LINE_END = b"\r\n"
+NEGOTIATED = ("sec-websocket-extensions", "sec-websocket-protocol")
+"""Headers of an answer that agree on something, which we never ask for."""
+
+
+class Asked(NamedTuple):
+    """What autobahn makes a request of."""
+
+    host: str
+    port: int
+    resource: str
+    headers: Mapping[str, str]
+    useragent: None = None
+    origin: None = None
+    protocols: tuple[str, ...] = ()
 
 
 class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc]  # autobahn has no types
@@ -32,17 +50,19 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
     _refused: bool = False
     _answered: bool = False
 
-    @override
-    def connectionMade(self) -> None:
-        """Send the request, without autobahn's report on the transport."""
-        tune(self.transport)
-        self._transport_details = None  # type: ignore[assignment]  # only its log would read it
-        self._connectionMade()
+    asked: Asked
+
+    def __init__(self) -> None:
+        """Without autobahn's: Deferreds for which nobody waits."""
 
     @override
-    def startHandshake(self) -> None:
-        """Send the request, for which the factory has all that autobahn would ask others for."""
-        self._actuallyStartHandshake(self.factory)
+    def connectionMade(self) -> None:
+        """Send the request. What autobahn would set first is on the class, what it would log is
+        not wanted.
+        """
+        tune(self.transport)
+        self.state = WebSocketProtocol.STATE_CONNECTING
+        self._actuallyStartHandshake(self.asked)
 
     @override
     def dataReceived(self, data: bytes) -> None:
@@ -54,6 +74,23 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
             if len(head) > self._HEAD_BYTES and b"\r\n\r\n" not in head[: self._HEAD_BYTES]:
                 return self._give_up(0, {}, "an endless head")
         super().dataReceived(data)
+
+    @override
+    def processHandshake(self) -> None:
+        """Read the answer: the plain one here, any other as autobahn does, who knows what is the
+        matter with it.
+        """
+        head, end, rest = self.data.partition(HEAD_END)
+        headers = plain_answer(head, accept_key(self.websocket_key)) if end else None
+        if headers is None:
+            super().processHandshake()
+            return
+        self.data = rest
+        self.state = WebSocketProtocol.STATE_OPEN
+        self._response_headers = headers
+        self._onOpen()
+        if self.data:
+            self.consumeData()
 
     @override
     def _onConnect(self, response: Any) -> None:  # autobahn has no types
@@ -94,29 +131,65 @@ class ClientLink(WebSocketLink, WebSocketClientProtocol):  # type: ignore[misc] 
             self.transport.abortConnection()
 
 
-class ClientLinkFactory(WebSocketClientFactory):
+def plain_answer(head: bytes, accept: str) -> dict[str, str] | None:
+    """Read the answer to a handshake that wants no extension and no subprotocol.
+
+    :param head: without its empty line
+    :param accept: the ``Sec-WebSocket-Accept`` that has to be there
+    :returns: its headers, names in lower case; None: it is not just that
+    """
+    status, *lines = head.split(LINE_END)
+    if not status.startswith(b"HTTP/1.1 101 "):
+        return None
+    headers: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(b":")
+        key = name.decode("latin-1").lower()
+        if not colon or key in headers or key in NEGOTIATED or not key.isascii():
+            return None
+        try:
+            headers[key] = value.decode().strip()
+        except UnicodeDecodeError:
+            return None
+    wanted = {"upgrade": "websocket", "connection": "upgrade"}
+    if any(headers.get(name, "").lower() != value for name, value in wanted.items()):
+        return None
+    return headers if headers.get("sec-websocket-accept") == accept else None
+
+
+class ClientEngine(WebSocketClientFactory):
+    """What autobahn wants to know of all our links; one for many."""
+
+    noisy = False
+
+    def __init__(self, reactor: IReactorTime) -> None:
+        super().__init__(useragent=None, reactor=reactor)
+        quieten(self)
+        self.setProtocolOptions(serverConnectionDropTimeout=0)
+        share_options(self, ClientLink, WebSocketClientProtocol.CONFIG_ATTRS)
+
+
+class ClientLinkFactory(Factory):
     """Makes one :class:`ClientLink` for one request.
 
-    :param url: ``ws`` or ``wss`` URL with path and query
+    :param url: ``ws`` or ``wss`` URL with path and query, and with a port
     :param headers: of the request, besides those of the handshake
     """
 
-    protocol = ClientLink
     noisy = False
     prepare: Callable[[ClientLink], None]
-    _shared: ClassVar[bool] = False
 
-    def __init__(self, url: str, headers: Mapping[str, str], reactor: IReactorTime) -> None:
-        super().__init__(url, headers=dict(headers), useragent=None, reactor=reactor)
-        if not self._shared:
-            quieten(self)
-            self.setProtocolOptions(serverConnectionDropTimeout=0)
-            share_options(self, ClientLink, WebSocketClientProtocol.CONFIG_ATTRS)
-            ClientLinkFactory._shared = True
+    def __init__(self, url: str, headers: Mapping[str, str], engine: ClientEngine) -> None:
+        where, slash, path = url.partition("://")[2].partition("/")
+        host, _, port = where.rpartition(":")
+        self._asked = Asked(host, int(port), slash + path or "/", headers)
+        self._engine = engine
 
     @override
     def buildProtocol(self, addr: IAddress | None) -> ClientLink:
         """Connected: wire the link up before it sends its request."""
-        link = cast(ClientLink, super().buildProtocol(addr))
+        link = ClientLink()
+        link.factory = self._engine
+        link.asked = self._asked
         self.prepare(link)
         return link

@@ -185,6 +185,13 @@ class WebSocketLink(WebSocketProtocol):
         if not self._failed:
             self._dataReceived(data)
 
+    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
+        """Send one frame, which is never sent in pieces here.
+
+        autobahn would colour three words for its own log each time, whether it logs or not.
+        """
+        self.transport.write(data)
+
     def _onOpen(self) -> None:
         self.forget_handshake()
         self.onOpen()

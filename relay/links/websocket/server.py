@@ -9,8 +9,6 @@ through two Deferreds, for a third and more of all that a handshake cost (see
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,10 +18,8 @@ from twisted.internet.interfaces import IReactorTime
 from typing_extensions import override
 
 from relay import __version__
+from relay.links.websocket.accept import accept_key
 from relay.links.websocket.engine import WebSocketLink, quieten, share_options
-
-MAGIC = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-"""What a server shows that it has understood the key with (RFC 6455, section 1.3)."""
 
 ANSWER = (
     f"HTTP/1.1 101 Switching Protocols\r\nServer: relay/{__version__}\r\n"
@@ -52,14 +48,6 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
         """The front door has handed over; what autobahn would set now is on the class."""
 
     @override
-    def sendData(self, data: bytes, sync: bool = False, chopsize: int | None = None) -> None:
-        """Send one frame, which is never sent in pieces here.
-
-        autobahn would colour three words for its own log each time, whether it logs or not.
-        """
-        self.transport.write(data)
-
-    @override
     def _connectionLost(self, reason: Any) -> None:
         """Without the server's own report, and its count of connections, which nobody reads."""
         WebSocketProtocol._connectionLost(self, reason)
@@ -69,9 +57,8 @@ class ServerLink(WebSocketLink, WebSocketServerProtocol):  # type: ignore[misc] 
 
         :param key: the request's ``Sec-WebSocket-Key``, found well-formed
         """
-        digest = hashlib.sha1(key.strip().encode("ascii") + MAGIC).digest()
         extra = "".join(f"{name}: {value}\r\n" for name, value in self.upgrade_headers.items())
-        accept = base64.b64encode(digest).decode("ascii")
+        accept = accept_key(key.strip().encode("ascii"))
         answer = f"{ANSWER}{extra}Sec-WebSocket-Accept: {accept}\r\n\r\n"
         self.transport.write(answer.encode("ascii"))
         self.heard = True

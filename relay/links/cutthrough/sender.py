@@ -1,0 +1,103 @@
+"""What a WebSocket in the cut-through gear sends: frames of payload, and words of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from zope.interface import implementer
+
+from relay.interfaces import IOutlet, Span
+from relay.links.cutthrough.channel import Buffer, Channel
+from relay.links.cutthrough.end import End
+from relay.links.cutthrough.hub import Hub
+from relay.vocabulary import Close, Message
+from relay.wire.wsframe import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    TEXT,
+    encode_close,
+    encode_header,
+    unmask,
+)
+
+MASK_BYTES = 4
+
+
+@implementer(IOutlet)
+class FrameSender(End):
+    """The sending half of a WebSocket.
+
+    :param is_server: whether ours is the router's side: the peer masks, we do not
+    """
+
+    __slots__ = ("_is_server", "_sending")
+
+    _closing: bool = False
+
+    def __init__(self, hub: Hub, channel: Channel, tail: bytes, is_server: bool) -> None:
+        self._is_server = is_server
+        self._sending = False
+        super().__init__(hub, channel, tail)
+
+    def send_message(self, message: Message) -> None:
+        """Send one message, or one part of it as a fragment."""
+        if self._closing:
+            return
+        opcode = CONTINUATION if self._sending else TEXT if message.text else BINARY
+        self._sending = not message.final
+        self._send(opcode, message.final, message.payload)
+
+    def ping(self) -> None:
+        """Ask for a Pong."""
+        if not self._closing:
+            self._send(PING, True, b"")
+
+    def put(self, view: memoryview, spans: Sequence[Span], text: bool) -> bool:
+        """Send parts of messages as frames; where we must mask, in place."""
+        if self._closing:
+            return True
+        parts: list[Buffer] = []
+        size = taken = 0
+        for start, end, final in spans:
+            opcode = CONTINUATION if self._sending else TEXT if text else BINARY
+            self._sending = not final
+            key = b"" if self._is_server else os.urandom(MASK_BYTES)
+            header = encode_header(opcode, final, end - start, key)
+            if key and end > start:
+                unmask(view, start, end, key)
+            first = start - len(header)
+            if first >= taken:
+                # where the header was that came, there is room for one that is no longer
+                view[first:start] = header
+                parts.append(view[first:end])
+            else:
+                parts += (header, view[start:end])
+            taken = end
+            size += end - first
+        return self.push(parts, size)
+
+    def _send(self, opcode: int, final: bool, payload: bytes) -> None:
+        key = b"" if self._is_server else os.urandom(MASK_BYTES)
+        header = encode_header(opcode, final, len(payload), key)
+        parts: list[Buffer] = [header]
+        if payload:
+            body: Buffer = payload
+            if key:
+                body = memoryview(bytearray(payload))
+                unmask(body, 0, len(payload), key)
+            parts.append(body)
+        if not self.push(parts, len(header) + len(payload)) and not self._full:
+            self._full = True
+            self.filled()
+
+    def _send_close(self, close: Close) -> None:
+        if not self._closing:
+            self._send(CLOSE, True, encode_close(close))
+            self._closing = True
+
+    def filled(self) -> None:
+        """What was sent last is not with the kernel: whoever sends is to pause."""
+        raise NotImplementedError
