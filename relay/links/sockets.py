@@ -11,7 +11,9 @@ KEEPALIVE_INTERVAL_S = 15
 KEEPALIVE_PROBES = 4
 IN_VAIN = 3
 TCP_CLOSE = 7
-"""The state of a connection that was reset (net/tcp_states.h)."""
+TCP_CLOSE_WAIT = 8
+"""The states of a connection that was reset, and of one whose peer has sent its FIN
+(net/tcp_states.h)."""
 
 TCP_INFO_BYTES = 8
 TCP_INFO_STATE = 0
@@ -69,6 +71,12 @@ def was_reset(transport: object) -> bool:
     return info is not None and info[TCP_INFO_STATE] == TCP_CLOSE
 
 
+def has_ended(transport: object) -> bool:
+    """:returns: whether the peer has said that no more follows; what it said may still be unread"""
+    info = _tcp_info(transport)
+    return info is not None and info[TCP_INFO_STATE] == TCP_CLOSE_WAIT
+
+
 def _is_unanswered(transport: object) -> bool:
     """:returns: whether the kernel has sent the same bytes, or probes, in vain several times."""
     info = _tcp_info(transport)
@@ -100,6 +108,19 @@ def unsent_bytes(transport: object) -> int:
 def unread_bytes(transport: object) -> int:
     """:returns: bytes that came and that we have not read, where the kernel tells."""
     return _kernel_count(transport, "FIONREAD")
+
+
+def send_room(handle: socket.socket) -> int:
+    """:returns: bytes that the kernel may take at once; very many where it does not tell"""
+    try:
+        import fcntl
+        import termios
+
+        unsent = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+        buffer = handle.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    except (ImportError, OSError, AttributeError):
+        return sys.maxsize
+    return buffer - int.from_bytes(unsent, sys.byteorder)
 
 
 def _kernel_count(transport: object, request: str) -> int:

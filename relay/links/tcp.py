@@ -28,7 +28,7 @@ from relay.interfaces import IOutlet, IStream
 from relay.links.cutthrough import Hub, RawEnd, take_stream
 from relay.links.linger import Linger
 from relay.links.local_peer import peer_has_closed
-from relay.links.sockets import tune, unread_bytes, was_reset
+from relay.links.sockets import has_ended, tune, unread_bytes, was_reset
 from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 LOCAL_CARRIES = Carries(half_close=True)
@@ -227,7 +227,10 @@ class LocalStream(Stream, Protocol):
         """:returns: whether the application has left without a word that we have yet to read."""
         if was_reset(self.transport):
             return True
-        return False if unread_bytes(self.transport) else self.has_left()
+        # in this order: behind a FIN nothing comes, so what is not there now never will be
+        if not has_ended(self.transport) or unread_bytes(self.transport):
+            return False
+        return self.has_left()
 
     # -- inside ----------------------------------------------------------------------------------
 
