@@ -79,6 +79,9 @@ class IOutlet(Interface):
         :returns: whether there is room for more; if not, the inlet is told when there is
         """
 
+    def room() -> int:
+        """:returns: bytes that are likely to be sent at once, rather than kept"""
+
     def feed(source: IInlet | None) -> None:
         """From now on ``source`` hears when there is room again."""
 
@@ -140,7 +143,6 @@ class ICircuit(Interface):
 class ILink(Interface):
     """One connection that carries messages."""
 
-    peer: str = Attribute("the believed address of the other end, for the log")
     heard: bool = Attribute("set at every arrival of bytes; liveness clears it")
     cut: bool = Attribute("set when the connection ended within a message")
 

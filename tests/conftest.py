@@ -17,6 +17,8 @@ Flush = Callable[..., list[LogEvent]]
 
 # the same examples each time; --hypothesis-profile=default searches new ones
 settings.register_profile("steady", derandomize=True, deadline=None)
+# --hypothesis-profile=long: new ones, and many times as many
+settings.register_profile("long", max_examples=4000, deadline=None)
 settings.load_profile("steady")
 
 

@@ -145,7 +145,6 @@ class Hall:
         else:
             transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
         link.makeConnection(transport)
-        link.peer = f"{peer}:{port}"
         link.begin(key, received)
 
     def leave(self, visitor: str) -> None:

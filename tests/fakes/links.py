@@ -50,8 +50,7 @@ class MemoryLink:
     :ivar reading: whether we take what arrives
     """
 
-    def __init__(self, name: str = "peer", buffer_bytes: int = SEND_BUFFER_BYTES) -> None:
-        self.peer = name
+    def __init__(self, buffer_bytes: int = SEND_BUFFER_BYTES) -> None:
         self.heard = False
         self.cut = False
         self.far: MemoryLink | None = None
@@ -197,7 +196,7 @@ class MemoryLink:
 
 def joined_links(buffer_bytes: int = SEND_BUFFER_BYTES) -> tuple[MemoryLink, MemoryLink]:
     """:returns: both ends of one connection."""
-    left, right = MemoryLink("right", buffer_bytes), MemoryLink("left", buffer_bytes)
+    left, right = MemoryLink(buffer_bytes), MemoryLink(buffer_bytes)
     left.far, right.far = right, left
     return left, right
 

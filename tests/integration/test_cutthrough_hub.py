@@ -35,7 +35,13 @@ class Local:
     :ivar lost: why the end is over
     """
 
-    def __init__(self, hub: Hub, name: str, served: list[str]) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        name: str,
+        served: list[str],
+        channel: Callable[[socket.socket], PlainChannel],
+    ) -> None:
         self.name = name
         self.served = served
         self.data = b""
@@ -46,7 +52,7 @@ class Local:
         near, self.far = socket.socketpair()
         for handle in (near, self.far):
             handle.setblocking(False)
-        self.end = RawEnd(hub, PlainChannel(near), b"", self, HERE, HERE)
+        self.end = RawEnd(hub, channel(near), b"", self, HERE, HERE)
         self.end.resumeProducing()
 
     def dataReceived(self, data: bytes) -> None:
@@ -81,8 +87,12 @@ def locals_() -> Iterator[Callable[..., Local]]:
     made: list[Local] = []
     served: list[str] = []
 
-    def make(name: str = "end", hub: Hub = hub) -> Local:
-        made.append(Local(hub, name, served))
+    def make(
+        name: str = "end",
+        hub: Hub = hub,
+        channel: Callable[[socket.socket], PlainChannel] = PlainChannel,
+    ) -> Local:
+        made.append(Local(hub, name, served, channel))
         return made[-1]
 
     yield make
@@ -237,3 +247,55 @@ async def test_an_end_that_went_takes_nothing(locals_: Callable[..., Local]) -> 
     stays.far.send(b"x")
     await until(lambda: stays.data or None, "service")
     assert len(gone.lost) == 1
+
+
+class _Answers(PlainChannel):
+    """Has something to say to whatever it reads, as TLS to a KeyUpdate; it waits for a flush.
+
+    :ivar only: nothing but that is in what comes
+    """
+
+    secure = True
+    only = False
+
+    def __init__(self, handle: socket.socket) -> None:
+        super().__init__(handle)
+        self.answer = b""
+
+    def recv_into(self, view: memoryview, size: int) -> int:
+        count = super().recv_into(view, size)
+        self.answer = b"answer"
+        if self.only and count:
+            raise BlockingIOError
+        return count
+
+    def waiting_bytes(self) -> int:
+        return len(self.answer)
+
+    def flush(self) -> None:
+        if self.answer:
+            self.answer = self.answer[self.socket.send(self.answer) :]
+
+
+@pytest.mark.parametrize("only", [False, True], ids=["beside-payload", "alone"])
+@pytest_twisted.ensureDeferred
+async def test_what_a_read_leaves_to_be_sent(locals_: Callable[..., Local], only: bool) -> None:
+    """TLS answers by itself; what the kernel did not take at once goes out before all else."""
+    local = locals_(channel=_Answers)
+    assert isinstance(local.end.channel, _Answers)
+    local.end.channel.only = only
+    came = b""
+
+    def hear(wanted: bytes) -> bool | None:
+        nonlocal came
+        try:
+            came += local.far.recv(100)
+        except BlockingIOError:
+            return None
+        return came == wanted or None
+
+    local.far.send(b"renew")
+    await until(lambda: hear(b"answer"), "answer")
+    assert local.data == (b"" if only else b"renew")
+    local.end.write(b", and more")
+    await until(lambda: hear(b"answer, and more"), "more")

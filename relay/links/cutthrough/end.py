@@ -21,10 +21,14 @@ from relay.interfaces import IInlet, IOutlet, IStream
 from relay.links.cutthrough.channel import MAX_PARTS, Buffer, Channel
 from relay.links.cutthrough.hub import HEADROOM, READ, READ_BYTES, WRITE, Hub
 from relay.links.linger import Linger
+from relay.links.sockets import send_room
 
 KiB = 1024
 FIRST_READ_BYTES = 16 * KiB
 """How much a flow that begins, or rests, is read at once."""
+
+KEPT_BYTES = 64 * KiB
+"""A larger read is made only as far as the partner has room for it."""
 
 FULL_PART = 16
 """A read that is full but for this part wants to be longer: TLS takes something for itself."""
@@ -45,12 +49,8 @@ class End:
 
     __slots__ = (
         "__dict__",
-        "_counted",
         "_events",
-        "_outlet",
-        "_read_bytes",
         "_reading",
-        "_source",
         "channel",
         "fd",
         "hub",
@@ -58,10 +58,14 @@ class End:
 
     # as on nearly every link nearly always: only one that differs has a place for it
     _blocked: bool = False
+    _counted: IStream | None = None
     _full: bool = False
     _kick: bool = False
     _losing: bool = False
     _linger: Linger | None = None
+    _outlet: IOutlet | None = None
+    _read_bytes: int = FIRST_READ_BYTES
+    _source: IInlet | None = None
     _tail: deque[Buffer] | None = None
     _tail_bytes: int = 0
 
@@ -71,10 +75,6 @@ class End:
         self.fd = channel.socket.fileno()
         self._events = 0
         self._reading = False
-        self._read_bytes = FIRST_READ_BYTES
-        self._outlet: IOutlet | None = None
-        self._counted: IStream | None = None
-        self._source: IInlet | None = None
         hub.add(self)
         if tail or channel.waiting_bytes():
             self.push([tail], len(tail))
@@ -103,6 +103,10 @@ class End:
             outlet.feed(self)
         elif self._blocked:
             self.unblock()
+
+    def room(self) -> int:
+        """:returns: bytes that the kernel is likely to take at once"""
+        return send_room(self.channel.socket)
 
     def feed(self, source: IInlet | None) -> None:
         """Tell ``source`` when there is room again."""
@@ -157,18 +161,23 @@ class End:
 
     def _read(self) -> None:
         size = min(self._read_bytes, self.hub.share_bytes)
+        if size > KEPT_BYTES and self._outlet is not None:
+            # what the partner's kernel does not take has to be kept
+            size = min(size, max(self._outlet.room(), KEPT_BYTES))
         view = self.hub.view
         try:
             count = self.channel.recv_into(view[HEADROOM:], size)
         except BlockingIOError:
+            self._watch_answer()
             return
         except OSError:
             return self.lose_now(Failure(ConnectionLost()))
+        self._watch_answer()
         if count >= FIRST_READ_BYTES:
             self.hub.busy = True
         if count >= size - size // FULL_PART:
             self._read_bytes = min(2 * size, READ_BYTES)
-        elif count < size // 4:
+        elif count < size // 4 and size > FIRST_READ_BYTES:
             self._read_bytes = max(size // 2, FIRST_READ_BYTES)
         if self._losing:
             # nobody wants what still comes; an end of it is the answer to ours
@@ -182,6 +191,11 @@ class End:
                 self._read()
         else:
             self.read_ended()
+
+    def _watch_answer(self) -> None:
+        """TLS may have answered to what was read, and the kernel may not have taken that."""
+        if self.channel.secure and self.channel.waiting_bytes():
+            self._watch()
 
     def received(self, view: memoryview, start: int, end: int) -> None:
         """Bytes came."""
@@ -202,6 +216,7 @@ class End:
             return True
         if self._tail_bytes or self.channel.waiting_bytes():
             self._keep(parts, size, 0)
+            self._watch()  # what waits may be OpenSSL's own answer to something that was read
             return False
         try:
             sent = self.channel.send(parts, size)

@@ -66,18 +66,17 @@ class FrameEnd(FrameSender):
 
     __slots__ = (
         "_limits",
-        "_reader",
         "_receiver",
-        "_whole",
         "gone",
         "heard",
-        "peer",
     )
 
     cut: bool = False
     # as on nearly every link nearly always: only one that differs has a place for it
     _early: bytes = b""
     _passes_text: bool = False
+    _reader: FrameReader | None = None
+    _whole: bool = False
     _deaf: bool = False
     _told: bool = False
     _gathering: Gathering | None = None
@@ -88,13 +87,10 @@ class FrameEnd(FrameSender):
     def __init__(
         self, hub: Hub, channel: Channel, tail: bytes, is_server: bool, received: bytes
     ) -> None:
-        self.peer = ""
         self.heard = False
         self.gone: Callable[[Any], None] | None = None
         self._limits = _shared(0, 0)
-        self._reader: FrameReader | None = None
         self._receiver: ILinkReceiver | None = None
-        self._whole = False
         if received:
             self._early = received
         super().__init__(hub, channel, tail, is_server)
@@ -104,7 +100,8 @@ class FrameEnd(FrameSender):
     def limit(self, frame_bytes: int, message_bytes: int, whole: bool) -> None:
         """Set what may arrive; 0 = no limit."""
         self._limits = _shared(frame_bytes, message_bytes)
-        self._whole = whole
+        if whole:
+            self._whole = True
 
     def start(self, receiver: ILinkReceiver) -> None:
         """Deliver to ``receiver``, and tell it whether there is room."""

@@ -39,7 +39,7 @@ def faster(hub: Hub, link: WebSocketLink, conversation: IConversation) -> ILink:
         return link
     channel, tail = taken
     end = FrameEnd(hub, channel, tail, isinstance(link, ServerLink), link.data)
-    end.peer, end.gone = link.peer, link.gone
+    end.gone = link.gone
     end.limit(link.max_frame_bytes, link.max_message_bytes, link.whole)
     link.let_go()
     return end

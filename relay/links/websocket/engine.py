@@ -74,7 +74,7 @@ class WebSocketLink(WebSocketProtocol):
     whole: bool = False
     heard: bool = False
     cut: bool = False
-    peer: str = ""
+    peer: str = ""  # which autobahn names in what it logs
     gone: Callable[[Any], None] | None = None
     _receiver: ILinkReceiver | None = None
     _told: bool = False

@@ -4,7 +4,7 @@ The front door has read and judged the whole request (h11, and ``check_upgrade``
 ``core/admission.py``), so nothing is left of autobahn's handshake but the answer, which is made
 here: autobahn would prepare some sixty attributes, parse a head, judge it once more and answer
 through two Deferreds, for a third and more of all that a handshake cost (see
-``docs/performance-handshakes.rst``). From the 101 on it is autobahn's engine.
+``docs/performance.rst``). From the 101 on it is autobahn's engine.
 """
 
 from __future__ import annotations

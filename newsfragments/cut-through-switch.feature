@@ -1,0 +1,1 @@
+``cut-through = no``, in ``[limits]`` of a router and in the section of a host or client, or ``RELAY_CUT_THROUGH=no``, lets all payload pass through autobahn's engine as before; what stands already stays as it is.
