@@ -12,6 +12,7 @@ from relay.vocabulary import Claims, Credential, Jwt
 
 TOKENS_KEPT = 8192
 TOKENS_KEPT_BYTES = 8 * 1024 * 1024
+DIGEST_BYTES = 16
 ENTRY_BYTES = 192
 """What an entry costs beside its claims: the digest, and its place in the table."""
 
@@ -73,7 +74,7 @@ class VerifiedTokens:
         self.bytes_kept = 0
 
     def _keep(self, digest: bytes, claims: Claims) -> None:
-        kept = json.dumps(claims, ensure_ascii=False).encode()
+        kept = json.dumps(claims, ensure_ascii=False, separators=(",", ":")).encode()
         if _size(kept) > self._size_bytes:
             return
         self._kept[digest] = kept
@@ -95,7 +96,7 @@ def _digest(credential: Jwt) -> bytes:
         credential.leeway_s,
         credential.check_nbf,
     )
-    return hashlib.sha256(ascii(terms).encode()).digest()
+    return hashlib.sha256(ascii(terms).encode()).digest()[:DIGEST_BYTES]
 
 
 def _size(kept: bytes) -> int:

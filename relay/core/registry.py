@@ -60,7 +60,6 @@ class Registry:
         self._connect = connect
         self._rivals = Rivals(around.wheel)
         self._standings: dict[OfferName, Standing] = {}
-        self._offered: dict[Session, tuple[OfferName, ...]] = {}
         self._callers: dict[IStream, PendingCall] = {}
         self._opening: dict[IStream, PendingCall] = {}
 
@@ -76,7 +75,7 @@ class Registry:
 
     def offered_by(self, session: Session) -> frozenset[OfferName]:
         """:returns: the names that a link offers."""
-        return frozenset(self._offered.get(session, ()))
+        return frozenset(session.offers)
 
     def pending(self) -> tuple[PendingCall, ...]:
         """:returns: the calls that no host has answered."""
@@ -84,7 +83,7 @@ class Registry:
 
     def is_empty(self) -> bool:
         """:returns: whether nothing is registered, waits or is being opened."""
-        return not (self._standings or self._offered or self._callers or self._opening)
+        return not (self._standings or self._callers or self._opening)
 
     # -- offers ----------------------------------------------------------------------------------
 
@@ -114,9 +113,8 @@ class Registry:
         standing = self._standings.setdefault(offer.name, Standing())
         rival = standing.session
         standing.session, standing.offer = session, offer
-        names = self._offered.get(session, ())
-        if offer.name not in names:
-            self._offered[session] = (*names, offer.name)
+        if offer.name not in session.offers:
+            session.offers = (*session.offers, offer.name)
         if offer.answer is Answer.QUEUE:
             standing.respond(session)
         elif rival is not None and rival is not session:
@@ -134,7 +132,8 @@ class Registry:
 
     def withdraw(self, session: Session) -> None:
         """A link is over: what it offered is registered no more."""
-        for name in self._offered.pop(session, ()):
+        names, session.offers = session.offers, ()
+        for name in names:
             standing = self._standings.get(name)
             if standing is not None:
                 standing.withdraw(session)
@@ -142,7 +141,7 @@ class Registry:
 
     def ready(self, session: Session) -> None:
         """A host reads again: tell it of the calls that came meanwhile."""
-        for name in self._offered.get(session, ()):
+        for name in session.offers:
             standing = self._standings.get(name)
             if standing is not None and standing.session is session:
                 self._announce_waiting(name, standing)

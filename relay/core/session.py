@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from relay.core.flow import Hold, LinkStream, begin_stream
+from relay.core.flow import NO_STREAMS, SHARED, Hold, LinkStream, begin_stream
 from relay.core.liveness import Entry, Liveness
 from relay.core.surroundings import ISwitch, Surroundings
 from relay.errors import LimitReached, ProtocolError, RelayError
@@ -33,17 +33,12 @@ from relay.vocabulary import (
     Join,
     Message,
     Offer,
+    OfferName,
     Outputs,
     Reason,
     Reset,
     Shape,
 )
-
-_NO_STREAMS: dict[int, LinkStream] = {}
-"""What an idle link carries; never added to."""
-
-SHARED = frozenset({Shape.CREDIT, Shape.CREDITLESS})
-"""The shapes of links that carry several streams, each with an end of its own."""
 
 
 @implementer(ILinkReceiver, ITunnelSession)
@@ -52,30 +47,34 @@ class Session:
 
     :param ping_s: silence after which the peer is asked for a sign of life; 0 = never
     :param dead_s: silence after which it is dead, where the conversation has a dead timer
+    :ivar offers: the names that it has registered
     :ivar full: whether the peer has yet to take much of what was sent to it
     """
 
     __slots__ = (
-        "_close",
+        "__dict__",
         "_liveness",
-        "_pausers",
         "_streams",
         "_switch",
         "_timer",
-        "_turn",
-        "_wake",
-        "_watchers",
         "around",
         "conversation",
         "full",
         "grant",
         "label",
         "link",
+        "offers",
         "reason",
         "started",
     )
 
     log = Logger()
+    # as on nearly every link nearly always: only one that differs has a place for it
+    _close: Close | None = None
+    _pausers: set[LinkStream] | None = None
+    _turn: int = 0
+    _wake: Entry | None = None
+    _watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
 
     def __init__(
         self,
@@ -95,14 +94,10 @@ class Session:
         self.reason: Reason | None = None
         self._switch = switch
         self.around = around
-        self._close: Close | None = None
+        self.offers: tuple[OfferName, ...] = ()
         self.full = False
-        self._streams = _NO_STREAMS
-        self._pausers: set[LinkStream] | None = None
-        self._watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
-        self._turn = 0
+        self._streams = NO_STREAMS
         self._timer: Entry | None = None
-        self._wake: Entry | None = None
         self.started = around.wheel.now()
         dead_s = dead_s if conversation.dead_timer else 0
         self._liveness = Liveness(ping_s, dead_s, self.started) if ping_s or dead_s else None
@@ -134,10 +129,8 @@ class Session:
                     self._rearm()
             if not carried:
                 self._rearm()
-        except RelayError as error:
-            self.fail(error)
-        except Exception:
-            self._failed_inside()
+        except Exception as error:
+            self._failed(error)
 
     def link_lost(self, close: Close | None, reason: Reason, detail: str) -> None:
         """The link is gone."""
@@ -174,10 +167,8 @@ class Session:
         """The byte path outwards."""
         try:
             self.link.send_message(self.conversation.encode(data))
-        except RelayError as error:
-            self.fail(error)
-        except Exception:
-            self._failed_inside()
+        except Exception as error:
+            self._failed(error)
 
     def perform(self, event: Event) -> None:
         """Have the conversation tell the peer of ``event``."""
@@ -256,9 +247,8 @@ class Session:
     def fail(self, error: RelayError) -> None:
         """The peer did something wrong: say so in the log, tell it, end the link."""
         if self.reason is None:
-            own = None
-            if error.close_code is not None:
-                own = Close(error.close_code, error.reason.value)
+            code = error.close_code
+            own = None if code is None else Close(code, error.reason.value)
             self._end_link(error.reason, own)
             self._finish(error.reason, None, error.text)
 
@@ -299,8 +289,11 @@ class Session:
         else:
             self.link.close(answer)
 
-    def _failed_inside(self) -> None:
-        """An exception that is nobody's fault but ours: it ends this link and no other."""
+    def _failed(self, error: Exception) -> None:
+        """What the peer did was wrong, or what we did: that ends this link and no other."""
+        if isinstance(error, RelayError):
+            self.fail(error)
+            return
         self.log.failure("{link}: a message could not be handled", link=self.label)
         self.end(Reason.INTERNAL)
 
@@ -325,10 +318,8 @@ class Session:
             for output in step(self.around.wheel.now()):
                 self._dispatch(output)
             self._rearm()
-        except RelayError as error:
-            self.fail(error)
-        except Exception:
-            self._failed_inside()
+        except Exception as error:
+            self._failed(error)
 
     def _dispatch(self, output: Event | Message) -> None:
         if self.reason is not None:
@@ -378,9 +369,7 @@ class Session:
             self._run(self.conversation.wake)
 
     def __call__(self) -> None:
-        """One look of the liveness timer; a method bound for it would cost each idle link as much
-        as its socket.
-        """
+        """One look of the liveness timer; a bound method would cost as much as a socket."""
         liveness = self._liveness
         if self.reason is not None or liveness is None:
             return
@@ -399,7 +388,7 @@ class Session:
             if timer is not None:
                 timer.cancel()
         self._timer = self._wake = None
-        streams, self._streams = tuple(self._streams.values()), _NO_STREAMS
+        streams, self._streams = tuple(self._streams.values()), NO_STREAMS
         for stream in streams:
             stream.peer_reset(reason, close)
         self._switch.lost(self, reason, close, detail)

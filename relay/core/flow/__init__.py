@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from relay.core.session import Session
 
 __all__ = [
+    "NO_STREAMS",
+    "SHARED",
     "CreditStream",
     "CreditlessStream",
     "DedicatedStream",
@@ -32,6 +34,12 @@ __all__ = [
     "SharedStream",
     "begin_stream",
 ]
+
+SHARED = frozenset({Shape.CREDIT, Shape.CREDITLESS})
+"""The shapes of links that carry several streams, each with an end of its own."""
+
+NO_STREAMS: dict[int, LinkStream] = {}
+"""What an idle link carries; never added to."""
 
 
 def begin_stream(
