@@ -12,7 +12,8 @@ from collections.abc import Callable
 from zope.interface import implementer
 
 from relay.core.liveness import Entry, Wheel
-from relay.interfaces import ICircuit, IOutlet, IStream
+from relay.interfaces import ICircuit, IStream
+from relay.outlets import IOutlet
 from relay.vocabulary import Carries, Close, Data, Reason
 
 HALF_CLOSE_S = 60.0

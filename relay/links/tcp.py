@@ -24,11 +24,12 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.stream import Stream
-from relay.interfaces import IOutlet, IStream
+from relay.interfaces import IStream
 from relay.links.cutthrough import Hub, RawEnd, take_stream
 from relay.links.linger import Linger
 from relay.links.local_peer import peer_has_closed
 from relay.links.sockets import has_ended, tune, unread_bytes, was_reset
+from relay.outlets import IOutlet
 from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 LOCAL_CARRIES = Carries(half_close=True)

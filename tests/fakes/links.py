@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from zope.interface import implementer
 
-from relay.interfaces import ILink, ILinkReceiver, IOutlet, IStream
+from relay.interfaces import ILink, ILinkReceiver, IStream
+from relay.outlets import IOutlet
 from relay.vocabulary import Close, Message, Reason
 
 SEND_BUFFER_BYTES = 64 * 1024

@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from relay.core.flow.link_stream import LinkStream
-from relay.interfaces import IOutlet
+from relay.outlets import IOutlet
 from relay.vocabulary import Close, Data, Finish, Passing, Reason, Reset
 
 if TYPE_CHECKING:

@@ -17,11 +17,12 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.interfaces import IInlet, IOutlet, IStream
+from relay.interfaces import IStream
 from relay.links.cutthrough.channel import MAX_PARTS, Buffer, Channel
 from relay.links.cutthrough.hub import HEADROOM, READ, READ_BYTES, WRITE, Hub
 from relay.links.linger import Linger
 from relay.links.sockets import send_room
+from relay.outlets import IInlet, IOutlet
 
 KiB = 1024
 FIRST_READ_BYTES = 16 * KiB

@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay.interfaces import ILink, ILinkReceiver, IOutlet, IStream, Span
+from relay.interfaces import ILink, ILinkReceiver, IStream
 from relay.links.cutthrough.channel import Channel
 from relay.links.cutthrough.end import FIRST_READ_BYTES
 from relay.links.cutthrough.gathering import Gathering
@@ -31,6 +31,7 @@ from relay.links.websocket.engine import (
     PONG_BACKLOG_BYTES,
     PONG_HEAD_BYTES,
 )
+from relay.outlets import IOutlet, Span
 from relay.vocabulary import Close, Message, Reason
 from relay.wire.wsframe import (
     BINARY,

@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay.interfaces import IOutlet, Span
 from relay.links.cutthrough.channel import Channel, PlainChannel
 from relay.links.cutthrough.end import FIRST_READ_BYTES, End
 from relay.links.cutthrough.hub import Hub
 from relay.links.cutthrough.pipe import Pipe
+from relay.outlets import IOutlet, Span
 
 SPLICE_FROM_BYTES = 256 * 1024
 """A flow that has come to read so much at once is spliced, where it can be."""

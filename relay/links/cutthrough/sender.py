@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
-from relay.interfaces import IOutlet, Span
 from relay.links.cutthrough.channel import Buffer, Channel
 from relay.links.cutthrough.end import End
 from relay.links.cutthrough.hub import Hub
+from relay.outlets import IOutlet, Span
 from relay.vocabulary import Close, Message
 from relay.wire.wsframe import (
     BINARY,

@@ -19,11 +19,12 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay.interfaces import ILink, ILinkReceiver, IOutlet, IStream
+from relay.interfaces import ILink, ILinkReceiver, IStream
 from relay.links.linger import Linger
 from relay.links.sockets import has_unsent
 from relay.links.websocket.codes import MESSAGE_TOO_BIG, PROTOCOL_ERROR, REASONS_BY_CODE, reason_of
 from relay.links.websocket.rest import AT_REST, HANDSHAKE
+from relay.outlets import IOutlet
 from relay.vocabulary import Close, Message, Reason
 
 CLOSE_REPLY_S = 1.0

@@ -1,0 +1,34 @@
+"""How payload that nobody reads gets from socket to socket: the doors of the cut-through gear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zope.interface import Interface
+
+Span = tuple[int, int, bool]
+"""Where in a buffer a part of a message starts and ends, and whether it is the message's last."""
+
+
+class IInlet(Interface):
+    """What reads for an outlet, and was told that the outlet is full."""
+
+    def unblock() -> None:
+        """There is room again."""
+
+
+class IOutlet(Interface):
+    """A socket in the cut-through gear: takes payload that nobody reads, straight from another."""
+
+    def put(view: memoryview, spans: Sequence[Span], text: bool) -> bool:
+        """Send parts of messages, before ``view`` is used for anything else.
+
+        :param text: whether they are texts, where there is such a difference
+        :returns: whether there is room for more; if not, the inlet is told when there is
+        """
+
+    def room() -> int:
+        """:returns: bytes that are likely to be sent at once, rather than kept"""
+
+    def feed(source: IInlet | None) -> None:
+        """From now on ``source`` hears when there is room again."""
