@@ -110,17 +110,11 @@ def unread_bytes(transport: object) -> int:
     return _kernel_count(transport, "FIONREAD")
 
 
-def send_room(handle: socket.socket) -> int:
-    """:returns: bytes that the kernel may take at once; very many where it does not tell"""
-    try:
-        import fcntl
-        import termios
-
-        unsent = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-        buffer = handle.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-    except (ImportError, OSError, AttributeError):
-        return sys.maxsize
-    return buffer - int.from_bytes(unsent, sys.byteorder)
+def send_room(transport: object) -> int:
+    """:returns: bytes that the kernel may take at once; :raises OSError: when the socket is gone"""
+    handle = cast(_Tcp, _raw(transport)).getHandle()
+    buffer = handle.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    return buffer - _kernel_count(transport, "TIOCOUTQ")
 
 
 def _kernel_count(transport: object, request: str) -> int:

@@ -107,7 +107,10 @@ class End:
 
     def room(self) -> int:
         """:returns: bytes that the kernel is likely to take at once"""
-        return send_room(self.channel.socket)
+        try:
+            return send_room(self)
+        except OSError:
+            return READ_BYTES  # it is gone, and takes anything
 
     def feed(self, source: IInlet | None) -> None:
         """Tell ``source`` when there is room again."""

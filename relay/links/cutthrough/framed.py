@@ -72,7 +72,6 @@ class FrameEnd(FrameSender):
         "heard",
     )
 
-    cut: bool = False
     # as on nearly every link nearly always: only one that differs has a place for it
     _early: bytes = b""
     _passes_text: bool = False
@@ -135,6 +134,11 @@ class FrameEnd(FrameSender):
     def has_unsent(self) -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
         return has_unsent(self)
+
+    @property
+    def cut(self) -> bool:
+        """:returns: whether an end of the connection now is one within a message."""
+        return self._reader is not None and self._reader.is_inside()
 
     def outlet(self) -> IOutlet:
         """:returns: this"""
@@ -285,7 +289,6 @@ class FrameEnd(FrameSender):
         if not self.channel.secure:
             self._lose_done()
             return
-        self.cut = self._reader is not None and self._reader.is_inside()
         self._tell_lost(None, Reason.LOST, Failure(ConnectionDone()).getErrorMessage().rstrip("."))
         self._closing = True
         self.lose()
@@ -345,7 +348,6 @@ class FrameEnd(FrameSender):
     def connection_lost(self, reason: Failure) -> None:
         """The connection is gone."""
         self._closing = True
-        self.cut = self._reader is not None and self._reader.is_inside()
         self._tell_lost(None, Reason.LOST, reason.getErrorMessage().rstrip("."))
         gone, self.gone = self.gone, None
         if gone is not None:

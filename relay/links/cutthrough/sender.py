@@ -46,9 +46,7 @@ class FrameSender(End):
         """Send one message, or one part of it as a fragment."""
         if self._closing:
             return
-        opcode = CONTINUATION if self._sending else TEXT if message.text else BINARY
-        self._sending = not message.final
-        self._send(opcode, message.final, message.payload)
+        self._send(self._opcode(message.text, message.final), message.final, message.payload)
 
     def ping(self) -> None:
         """Ask for a Pong."""
@@ -62,8 +60,7 @@ class FrameSender(End):
         parts: list[Buffer] = []
         size = taken = 0
         for start, end, final in spans:
-            opcode = CONTINUATION if self._sending else TEXT if text else BINARY
-            self._sending = not final
+            opcode = self._opcode(text, final)
             key = b"" if self._is_server else os.urandom(MASK_BYTES)
             header = encode_header(opcode, final, end - start, key)
             if key and end > start:
@@ -78,6 +75,11 @@ class FrameSender(End):
             taken = end
             size += end - first
         return self.push(parts, size)
+
+    def _opcode(self, text: bool, final: bool) -> int:
+        """:returns: the opcode of the next part of a message"""
+        begun, self._sending = self._sending, not final
+        return CONTINUATION if begun else TEXT if text else BINARY
 
     def _send(self, opcode: int, final: bool, payload: bytes) -> None:
         key = b"" if self._is_server else os.urandom(MASK_BYTES)
