@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -188,8 +189,9 @@ class Crew:
 
     def start(self, name: str, command: Sequence[str], **environment: str) -> Program:
         """Start anything; it ends with the crew."""
-        program = Program(name, command, self.folder, {**self.environment, **environment})
-        self._programs.append(program)
+        with _undisturbed():
+            program = Program(name, command, self.folder, {**self.environment, **environment})
+            self._programs.append(program)
         return program
 
     def end(self, *programs: Program) -> None:
@@ -221,6 +223,25 @@ class Crew:
         path.touch(mode=0o600)
         path.write_text(text + "\n")
         return path
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A signal to end takes effect behind the block: a program that is just being started would
+    be known to nobody, and stay.
+    """
+    came: list[int] = []
+    handlers = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for seen in came:
+            signal.raise_signal(seen)
 
 
 def _kept_environment() -> dict[str, str]:
