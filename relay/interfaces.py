@@ -40,6 +40,8 @@ class Route(NamedTuple):
     :ivar body_bytes: largest body that is read before ``answer``; 0: none is read
     :ivar greets: whether the credential comes inside the conversation, in a Hello; until then
         nothing is granted
+    :ivar forwards: whether the request goes to a host as it is, and the host's answer back; the
+        face provides :class:`IForwardingFace` then
     """
 
     name: str
@@ -47,6 +49,20 @@ class Route(NamedTuple):
     websocket: bool = True
     body_bytes: int = 0
     greets: bool = False
+    forwards: bool = False
+
+
+class Forwarding(NamedTuple):
+    """A plain HTTP request on its way to a host.
+
+    :ivar call: what it calls
+    :ivar target: the request target that the host is to see
+    :ivar headers: names and values, latin-1; those that frame the body are made anew
+    """
+
+    call: Call
+    target: str
+    headers: tuple[tuple[str, str], ...]
 
 
 class Opening(NamedTuple):
@@ -66,6 +82,7 @@ class IStream(Interface):
     label: str = Attribute("link and stream, for the log")
     bytes_in: int = Attribute("payload bytes that came from this side")
     circuit: ICircuit | None = Attribute("set by join(); told of ends")
+    closed: bool = Attribute("nothing more may be said to this side")
 
     def attach(partner: IStream) -> None:
         """From now on what comes from the wire goes to ``partner``; what came early, later."""
@@ -268,6 +285,13 @@ class IRouterFace(Interface):
 
     def wire_code(error: RelayError) -> int:
         """:returns: the HTTP status for ``error``, before the handshake is over."""
+
+
+class IForwardingFace(IRouterFace):
+    """A dialect whose users come over plain HTTP, and are connected to a host."""
+
+    def forwarding(request: Request, route: Route) -> Forwarding:
+        """:returns: where the request goes, and how. :raises BadRequest: when it cannot go there"""
 
 
 class IServices(Interface):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -29,7 +29,14 @@ from relay.errors import (
     RelayError,
     UpgradeRequired,
 )
-from relay.interfaces import IConversation, IGreeting, IRouterFace, Route
+from relay.interfaces import (
+    Forwarding,
+    IConversation,
+    IForwardingFace,
+    IGreeting,
+    IRouterFace,
+    Route,
+)
 from relay.vocabulary import (
     Accept,
     Call,
@@ -57,12 +64,14 @@ class Admission(NamedTuple):
 
     :ivar grant: None where the credential comes inside the conversation
     :ivar conversation: None for plain HTTP
+    :ivar forwarding: for plain HTTP that goes to a host
     """
 
     face: IRouterFace
     route: Route
     grant: Grant | None
     conversation: IConversation | None
+    forwarding: Forwarding | None = None
 
 
 class Stranger:
@@ -234,6 +243,10 @@ class Reception:
             check_upgrade(request)
         grant = face.grant(claims, request, route)
         self._check_limits(grant)
+        if route.forwards:
+            forwarding = cast(IForwardingFace, face).forwarding(request, route)
+            self.broker.judge(forwarding.call, grant)
+            return Admission(face, route, grant, None, forwarding)
         if not route.websocket:
             self.broker.denials.check(grant, self._around.wheel.now())
             return Admission(face, route, grant, None)

@@ -11,7 +11,7 @@ from relay.core.denials import Denials
 from relay.core.liveness import Entry
 from relay.core.registry import Registry
 from relay.core.session import Session
-from relay.core.standing import PendingCall
+from relay.core.standing import ICaller, PendingCall
 from relay.core.stream import Circuit, join
 from relay.core.surroundings import Surroundings
 from relay.core.topic import Topic
@@ -115,6 +115,11 @@ class Broker:
         else:
             raise ProtocolError("a credential was already accepted")
 
+    def call(self, caller: ICaller, grant: Grant, call: Call) -> None:
+        """Somebody who has no link of their own calls. :raises RelayError: when it may not be."""
+        self._check_open(call, grant)
+        self.registry.call(caller, grant.subject, call)
+
     def accepted(self, session: Session, event: Accept) -> None:
         """A host answered the call that was put on one of its link's streams."""
         stream = session.streams().get(event.stream)
@@ -186,7 +191,7 @@ class Broker:
         self.registry.closed = True
         for pending in self.registry.pending():
             self.registry.give_up(pending, Reason.GOING_AWAY)
-            pending.session.end_stream(pending.call.stream, Reason.GOING_AWAY)
+            pending.caller.end_stream(pending.call.stream, Reason.GOING_AWAY)
         for session in tuple(self.sessions):
             if not session.streams():
                 session.end(Reason.GOING_AWAY)
@@ -212,9 +217,9 @@ class Broker:
         """A call is answered: tell the caller, then let payload flow."""
         self.registry.forget(pending)
         caller = pending.stream
-        pending.session.perform(Accept(pending.call.stream))
+        pending.caller.perform(Accept(pending.call.stream))
         if caller.closed:
-            callee.reset(pending.session.reason or Reason.PEER_CLOSED, None)
+            callee.reset(pending.caller.reason or Reason.PEER_CLOSED, None)
             return
         name = pending.call.name + (f"/{pending.call.service}" if pending.call.service else "")
         around = self._around

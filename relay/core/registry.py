@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from relay.core.rivals import Rivals
 from relay.core.session import Session
-from relay.core.standing import PendingCall, Standing
+from relay.core.standing import ICaller, PendingCall, Standing
 from relay.core.surroundings import Surroundings
 from relay.errors import CallGone, HostAbsent, LimitReached, NoSuchOffer, RelayError
 from relay.interfaces import ICircuit, IStream
@@ -176,12 +176,12 @@ class Registry:
         self._around.ledger.admit()
         return standing
 
-    def call(self, session: Session, subject: str, call: Call) -> None:
+    def call(self, caller: ICaller, subject: str, call: Call) -> None:
         """A caller waits for a host. :raises RelayError: when it may not."""
         standing = self.judge_call(call)
-        stream = session.new_stream(call.stream)
+        stream = caller.new_stream(call.stream)
         pending = PendingCall(
-            call._replace(key=self._new_key(standing), caller=subject), session, stream
+            call._replace(key=self._new_key(standing), caller=subject), caller, stream
         )
         stream.circuit = _Waiting(self, pending)
         self._callers[stream] = pending
@@ -297,7 +297,7 @@ class Registry:
             callee = responder.stream()
         except RelayError as error:
             self.forget(pending)
-            pending.session.refuse(pending.call.stream, error)
+            pending.caller.refuse(pending.call.stream, error)
             return
         standing.responds_no_more(responder)
         self._connect(pending, callee)
@@ -310,7 +310,7 @@ class Registry:
             stream = session.open_stream(opening.stream, opening.send_credit)
         except RelayError as error:
             self.forget(pending)
-            pending.session.refuse(pending.call.stream, error)
+            pending.caller.refuse(pending.call.stream, error)
             return
         pending.callee = stream
         stream.circuit = _Opening(self, pending)
@@ -321,7 +321,7 @@ class Registry:
         reason = Reason.HOST_SILENT if self._is_to_blame(pending) else Reason.LIMIT
         self.give_up(pending, reason)
         self._around.metrics.refused(pending.call.name.partition(":")[0], reason)
-        pending.session.end_stream(
+        pending.caller.end_stream(
             pending.call.stream,
             reason,
             detail=f"{pending.call.name} did not answer within {self._around.limits.pending_s:g} s",
@@ -368,4 +368,4 @@ class _Opening:
         if reason in CLEAN_REASONS:
             reason, close = Reason.TARGET_REFUSED, None
         self._registry.refused(self._pending, side)
-        self._pending.session.end_stream(self._pending.call.stream, reason, close)
+        self._pending.caller.end_stream(self._pending.call.stream, reason, close)

@@ -4,12 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
-from relay.core.flow import LinkStream
 from relay.core.liveness import Entry
 from relay.core.session import Session
+from relay.errors import RelayError
 from relay.interfaces import IStream
-from relay.vocabulary import Call, CallKey, Offer
+from relay.vocabulary import Call, CallKey, Close, Event, Offer, Reason
+
+
+class ICaller(Protocol):
+    """Whoever calls: the session of a link, or a visitor without one."""
+
+    @property
+    def reason(self) -> Reason | None:
+        """:returns: why it is over; None while it is not"""
+
+    def new_stream(self, stream_id: int) -> IStream:
+        """Begin a stream for the call.
+
+        :raises ProtocolError: when there is one of that id
+        :raises LimitReached: when there is no room
+        """
+
+    def perform(self, event: Event) -> None:
+        """Tell it of an Accept."""
+
+    def refuse(self, stream_id: int, error: RelayError) -> None:
+        """The call cannot be had."""
+
+    def end_stream(
+        self, stream_id: int, reason: Reason, close: Close | None = None, detail: str = ""
+    ) -> None:
+        """The call came to nothing."""
 
 
 class PendingCall:
@@ -27,16 +54,16 @@ class PendingCall:
         "announced_at",
         "call",
         "callee",
+        "caller",
         "finished",
         "over",
-        "session",
         "stream",
         "timer",
     )
 
-    def __init__(self, call: Call, session: Session, stream: LinkStream) -> None:
+    def __init__(self, call: Call, caller: ICaller, stream: IStream) -> None:
         self.call = call
-        self.session = session
+        self.caller = caller
         self.stream = stream
         self.callee: IStream | None = None
         self.announced = False

@@ -31,7 +31,7 @@ HOLD_CHECK_S = 1.0
 class Stream:
     """What all streams share; a subclass puts it on a wire."""
 
-    __slots__ = ("bytes_in", "carries", "circuit", "label", "partner")
+    __slots__ = ("bytes_in", "carries", "circuit", "closed", "label", "partner")
 
     def __init__(self, carries: Carries, label: str) -> None:
         self.carries = carries
@@ -39,6 +39,7 @@ class Stream:
         self.bytes_in = 0
         self.partner: IStream | None = None
         self.circuit: ICircuit | None = None
+        self.closed = False
 
     def attach(self, partner: IStream) -> None:
         """From now on what comes from the wire goes to ``partner``."""

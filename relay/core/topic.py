@@ -47,6 +47,9 @@ class Member:
         "writes",
     )
 
+    closed = False
+    """A seat that was given up is nobody's partner any more."""
+
     def __init__(self, topic: Topic, stream: IStream, reads: bool, writes: bool) -> None:
         self.topic = topic
         self.stream = stream

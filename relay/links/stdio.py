@@ -67,7 +67,6 @@ class StdioStream(Stream):
         self._input_ended = False
         self._finishing = False
         self._reason: Reason | None = None
-        self._closed = False
 
     # -- IStream ---------------------------------------------------------------------------------
 
@@ -75,7 +74,7 @@ class StdioStream(Stream):
     def send(self, data: Data) -> None:
         """A chunk for standard output."""
         chunk: bytes | memoryview = data.payload
-        if self._reason is not None or self._closed or self.fault is not None or not chunk:
+        if self._reason is not None or self.closed or self.fault is not None or not chunk:
             return
         if not self._queue:
             written = self._write([chunk])
@@ -155,8 +154,8 @@ class StdioStream(Stream):
 
     def close(self) -> None:
         """Let go of the descriptors, as they were; what was not written is lost."""
-        if not self._closed:
-            self._closed = True
+        if not self.closed:
+            self.closed = True
             self._reactor.removeReader(self._input)
             self._reactor.removeReader(self._output)
             self._reactor.removeWriter(self._output)
@@ -171,7 +170,7 @@ class StdioStream(Stream):
         self._input_ended = True
         if self.circuit is not None:
             self.circuit.finished(self)
-        if not self._closed and stat.S_ISFIFO(os.fstat(self._output.fileno()).st_mode):
+        if not self.closed and stat.S_ISFIFO(os.fstat(self._output.fileno()).st_mode):
             # Nothing else would tell, while nothing is to be written.
             self._reactor.addReader(self._output)
 
@@ -185,7 +184,7 @@ class StdioStream(Stream):
 
         :param what: ``input`` or ``output``
         """
-        if self.fault is None and not self._closed:
+        if self.fault is None and not self.closed:
             self.fault = OSError(error.errno, error.strerror, f"standard {what}")
             self._queue.clear()
             left = isinstance(self.fault, BrokenPipeError)
@@ -221,7 +220,7 @@ class StdioStream(Stream):
             return 0
 
     def _break(self, reason: Reason) -> None:
-        if not self._closed:
+        if not self.closed:
             if self.circuit is not None:
                 self.circuit.broken(self, reason)
             self._let_go(reason)
@@ -232,7 +231,7 @@ class StdioStream(Stream):
         self._reactor.callLater(0, self._gone, reason)
 
     def _check_drained(self) -> None:
-        if self._queue or self._closed or self.fault is not None:
+        if self._queue or self.closed or self.fault is not None:
             return
         # An end that is none of the stream's own is seen only when we exit, so that our reason has
         # been said before ssh, say, gives up.

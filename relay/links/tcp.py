@@ -67,7 +67,6 @@ class LocalStream(Stream, Protocol):
         self._reason: Reason | None = None
         self._paused = False
         self._read_over = False
-        self._over = False
         self._lost: Reason | None = None
         self._linger: Linger | None = None
 
@@ -83,13 +82,13 @@ class LocalStream(Stream, Protocol):
     @override
     def dataReceived(self, data: bytes) -> None:
         """A chunk from the application."""
-        if not self._over:
+        if not self.closed:
             self.deliver(Data(data))
 
     def readConnectionLost(self) -> None:
         """The application sends no more."""
         self._read_over = True
-        if self._over:
+        if self.closed:
             self.transport.loseConnection()
         elif self.circuit is not None:
             self.circuit.finished(self)
@@ -103,9 +102,9 @@ class LocalStream(Stream, Protocol):
         if self._linger is not None:
             self._linger.stop()
             self._linger = None
-        if self._over:
+        if self.closed:
             return self._gone(self._reason or Reason.FINISHED)
-        self._over = True
+        self.closed = True
         self._lost = Reason.PEER_CLOSED if reason.check(ConnectionDone) else Reason.LOST
         if self.circuit is not None:
             self.circuit.broken(self, self._lost)
@@ -141,22 +140,22 @@ class LocalStream(Stream, Protocol):
     @override
     def send(self, data: Data) -> None:
         """A chunk for the application."""
-        if not self._over:
+        if not self.closed:
             self.transport.write(data.payload)
 
     @override
     def finish(self) -> None:
         """Half-close towards the application, behind all that was sent."""
-        if not self._over:
+        if not self.closed:
             self._stop_producing()
             self._half_close()
 
     @override
     def reset(self, reason: Reason, close: Close | None) -> None:
         """End: in order when nothing is missing, else as a reset that the application sees."""
-        if self._over:
+        if self.closed:
             return
-        self._over = True
+        self.closed = True
         self._reason = reason
         self._stop_producing()
         if reason not in CLEAN_REASONS:
@@ -182,7 +181,7 @@ class LocalStream(Stream, Protocol):
     def resume(self) -> None:
         """Read on."""
         self._paused = False
-        if isinstance(self.transport, RawEnd) and self.partner is not None and not self._over:
+        if isinstance(self.transport, RawEnd) and self.partner is not None and not self.closed:
             self.transport.forward(self, self.partner.outlet())
         if not self._read_over:
             self.transport.resumeProducing()
@@ -237,7 +236,7 @@ class LocalStream(Stream, Protocol):
 
     def _shift(self) -> None:
         """Leave Twisted's transport, of which nothing was read yet."""
-        if self._hub is not None and self._lost is None and not self._over:
+        if self._hub is not None and self._lost is None and not self.closed:
             end = take_stream(self._hub, self.transport, self)
             if end is not None:
                 self.transport = end

@@ -24,6 +24,7 @@ class FakeStream:
         self.label = label
         self.bytes_in = 0
         self.circuit: ICircuit | None = None
+        self.closed = False
         self.partner: IStream | None = None
         self.heard: list[Data] = []
         self.events: list[str] = []

@@ -29,7 +29,7 @@ class LinkStream(Stream):
     :ivar closed: nothing more may be said to the peer about this stream
     """
 
-    __slots__ = ("_holds", "_paused", "closed", "session", "stream_id")
+    __slots__ = ("_holds", "_paused", "session", "stream_id")
 
     def __init__(self, session: Session, stream_id: int) -> None:
         super().__init__(session.conversation.carries, f"{session.label}#{stream_id}")
@@ -37,7 +37,6 @@ class LinkStream(Stream):
         self.stream_id = stream_id
         self._holds = Hold(0)
         self._paused = False
-        self.closed = False
 
     def attach(self, partner: IStream) -> None:
         """Begin to deliver to ``partner``; what came early follows at :meth:`resume`."""
