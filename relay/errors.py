@@ -21,6 +21,9 @@ class RelayError(Exception):
     close_code: int | None = None
     """The WebSocket close code for the link that erred; None: the dialect decides."""
 
+    headers: tuple[tuple[str, str], ...] = ()
+    """What an answer over HTTP has to say besides."""
+
     def __init__(self, text: str = "", remedy: str = "", retry_after_s: int | None = None) -> None:
         super().__init__(text or self.reason.value)
         self.text = text or self.reason.value
@@ -49,7 +52,36 @@ class TooLarge(ProtocolError):
 
 
 class BadRequest(ProtocolError):
-    """A request head or a part of its path is malformed."""
+    """A request head or a part of its path is malformed.
+
+    :cvar status: the HTTP status, in every dialect
+    """
+
+    status = 400
+
+
+class ExpectationFailed(BadRequest):
+    """A request expects something else than ``100-continue``."""
+
+    status = 417
+
+
+class UnknownCoding(BadRequest):
+    """A request's body has a transfer coding other than ``chunked``."""
+
+    status = 501
+
+
+class UnknownVersion(BadRequest):
+    """A request is neither HTTP/1.0 nor HTTP/1.1."""
+
+    status = 505
+
+
+class BadHandshake(BadRequest):
+    """A WebSocket handshake is malformed, or of another version."""
+
+    headers = (("Sec-WebSocket-Version", "13"),)
 
 
 class NotFound(ProtocolError):
@@ -133,6 +165,17 @@ class CallGone(Unreachable):
     reason = Reason.NO_SUCH_OFFER
 
 
+class CallFailed(Unreachable):
+    """A call that was admitted came to nothing.
+
+    :param reason: why
+    """
+
+    def __init__(self, text: str = "", reason: Reason = Reason.INTERNAL) -> None:
+        self.reason = reason  # first: it stands in for a text that is empty
+        super().__init__(text)
+
+
 class TargetRefused(Unreachable):
     """The host could not connect to the service behind it."""
 
@@ -143,6 +186,12 @@ class TargetForbidden(Unreachable):
     """The host's own list does not allow that target."""
 
     reason = Reason.TARGET_FORBIDDEN
+
+
+class BadAnswer(Unreachable):
+    """What the service behind the host answered is no HTTP/1.1, or it ended before its head."""
+
+    reason = Reason.PROTOCOL_ERROR
 
 
 class LimitReached(RelayError):
@@ -189,6 +238,13 @@ class CannotConnect(RelayError):
     reason = Reason.LOST
     passing = True
     """Whether trying again soon may help."""
+
+
+class NoToken(CannotConnect):
+    """The command that is to print our token did not, this time."""
+
+    reason = Reason.TOKEN_MISSING
+    passing = False
 
 
 class ProxyRefuses(CannotConnect):

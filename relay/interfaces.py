@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Awaitable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from zope.interface import Attribute, Interface
 
 from relay.errors import RelayError
+from relay.http import Request, Response
 from relay.outlets import IOutlet
 from relay.settings.model import DialectSettings, TunnelSettings
-from relay.settings.schema import Key
+from relay.settings.schema import Key, Traits
 from relay.vocabulary import (
     Call,
     Carries,
@@ -24,11 +25,12 @@ from relay.vocabulary import (
     Outputs,
     Passing,
     Reason,
-    Request,
-    Response,
     Role,
     Shape,
 )
+
+if TYPE_CHECKING:
+    from relay.outside import IOutward
 
 
 class Route(NamedTuple):
@@ -40,6 +42,7 @@ class Route(NamedTuple):
     :ivar body_bytes: largest body that is read before ``answer``; 0: none is read
     :ivar greets: whether the credential comes inside the conversation, in a Hello; until then
         nothing is granted
+    :ivar claims: the first part of the paths by which users of what is registered will come
     :ivar forwards: whether the request goes to a host as it is, and the host's answer back; the
         face provides :class:`IForwardingFace` then
     """
@@ -49,6 +52,7 @@ class Route(NamedTuple):
     websocket: bool = True
     body_bytes: int = 0
     greets: bool = False
+    claims: str = ""
     forwards: bool = False
 
 
@@ -98,6 +102,11 @@ class IStream(Interface):
 
     def reset(reason: Reason, close: Close | None) -> None:
         """End both directions, after all that was sent. Nothing may be sent afterwards."""
+
+    def forget_unsent() -> None:
+        """Nobody wants what was sent here and has not been taken yet: a link with several streams
+        drops it, and lets the partner go on.
+        """
 
     def pause() -> None:
         """Deliver no more to the partner until :meth:`resume`, as far as the link allows."""
@@ -214,6 +223,9 @@ class IConversation(Interface):
     drop_is_end: bool = Attribute("whether a connection that ends without a Close ended in order")
     dead_timer: bool = Attribute("whether silence of the peer ends the link")
     passes: Passing = Attribute("what of a joined stream's payload nobody needs to read")
+    window_bytes: int | None = Attribute(
+        "what the peer may send ahead on each stream of a link with credit; None: as configured"
+    )
 
     def opened(now: float) -> Outputs:
         """The link stands."""
@@ -225,10 +237,11 @@ class IConversation(Interface):
         """The core wants this told to the peer."""
 
     def begin(call: Call) -> Opening:
-        """Choose the stream for a call that this link's offer is to answer.
+        """Choose the stream for a call that this link's offer is to answer, or, in a host, for one
+        that the router makes.
 
         :raises RelayError: when it can take none; only links that offer with Answer.STREAM are
-            asked
+            asked, and hosts that are called on streams
         """
 
     def encode(data: Data) -> Message:
@@ -245,6 +258,26 @@ class IConversation(Interface):
 
         :param close: the Close that the other side of the circuit sent, if it did
         """
+
+
+class ISplitting(Interface):
+    """A conversation of a shared link, of whose payload only the beginning need be read."""
+
+    def payload_at(view: memoryview, start: int, end: int) -> tuple[int, int] | None:
+        """A part of a message came.
+
+        :returns: whose payload it is, by stream, and where that begins; None: it is something
+            else, or not clear yet, and has to be received
+        """
+
+    def passed(stream: int, amount: int, final: bool) -> None:
+        """That payload went on, and is not received.
+
+        :param final: whether the message is over
+        """
+
+    def head(stream: int) -> bytes:
+        """:returns: what stands before the payload of each message"""
 
 
 class IGreeting(Interface):
@@ -325,6 +358,7 @@ class IDialect(Interface):
     name: str = Attribute("as in the INI")
     router_keys: Sequence[Key] = Attribute("keys of [dialect:NAME]")
     tunnel_keys: Mapping[Role, Sequence[Key]] = Attribute("keys of [host:...] and [client:...]")
+    traits: Traits = Attribute("what settings have to know of the dialect, or to say of it")
 
     def router_face(settings: DialectSettings, url: str) -> IRouterFace:
         """Configure the router's side; reads secrets afresh, so a reload makes a new face.
@@ -335,87 +369,3 @@ class IDialect(Interface):
 
     def run(settings: TunnelSettings, outward: IOutward) -> Awaitable[None]:
         """Be one host or client until cancelled. :raises RelayError: when it is over for good."""
-
-
-class ITunnelSession(Interface):
-    """A link that one of our own daemons holds to a router."""
-
-    def stream() -> IStream:
-        """:returns: the only stream of a dedicated link."""
-
-    def perform(event: Event) -> None:
-        """Tell the peer."""
-
-    def close(reason: Reason) -> None:
-        """End the link in order."""
-
-    def when_closed() -> Awaitable[tuple[Reason, Close | None]]:
-        """:returns: why the link ended, once it has; a fresh awaitable each time."""
-
-
-class IOutward(Interface):
-    """What a dialect's host or client may do to the world."""
-
-    def now() -> float:
-        """:returns: Unix seconds."""
-
-    def sleep(seconds: float) -> Awaitable[None]:
-        """Wait."""
-
-    def spawn(errand: Awaitable[None]) -> None:
-        """Run on the side; its failure is logged and harms nobody."""
-
-    def websocket(
-        path: str,
-        headers: Mapping[str, str],
-        conversation: Callable[[Mapping[str, str]], IConversation],
-        handle: Callable[[Event], None],
-    ) -> Awaitable[ITunnelSession]:
-        """Open a WebSocket below the router's URL.
-
-        :param conversation: makes the conversation from the 101's headers (names in lower case)
-        :param handle: takes the events that are not a stream's
-        :raises Refused: for any other status
-        :raises CannotConnect, TlsFailed: when there is nobody to talk to
-        """
-
-    def call(
-        path: str,
-        headers: Mapping[str, str],
-        conversation: Callable[[Mapping[str, str]], IConversation],
-        caller: IStream,
-        timeout_s: float,
-    ) -> Awaitable[ITunnelSession]:
-        """Open a WebSocket and wait until the call that it makes is accepted.
-
-        :param caller: for whom it is
-        :raises CallerLeft: when that has given up before
-        :raises HostSilent: when it is not, in time
-        :raises Refused: for a refusal, before or after the handshake
-        :raises CannotConnect, TlsFailed: when there is nobody to talk to
-        """
-
-    def connect(endpoint: str) -> Awaitable[IStream]:
-        """Connect to a local service. :raises TargetRefused: with the address and why."""
-
-    def listen(endpoint: str, accepted: Callable[[IStream], None]) -> Awaitable[str]:
-        """Accept local connections. :returns: the address that really listens."""
-
-    def join(caller: IStream, callee: IStream, name: str) -> Awaitable[Reason]:
-        """Make a circuit of two streams. :returns: why it ended, once it has."""
-
-    def serve() -> Awaitable[None]:
-        """Wait until the tunnel is told to stop, or what it listens on has served its purpose."""
-
-    def keep(errand: Callable[[], Awaitable[ITunnelSession]]) -> Awaitable[None]:
-        """Do ``errand`` for ever: whenever its link ends, again, after a pause
-        (:mod:`relay.core.patience`).
-
-        :raises RelayError: when a refusal is final
-        """
-
-    def report(text: str) -> None:
-        """Log one line at info level, with the tunnel's name in front."""
-
-    def fault(what: str, error: RelayError) -> None:
-        """Log one line: what failed, why, what to try. Repetitions are thinned out."""

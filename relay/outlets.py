@@ -32,3 +32,25 @@ class IOutlet(Interface):
 
     def feed(source: IInlet | None) -> None:
         """From now on ``source`` hears when there is room again."""
+
+
+class ISplitter(Interface):
+    """What knows which parts of a shared link's messages nobody needs to read."""
+
+    def claim(view: memoryview, start: int, end: int, final: bool) -> tuple[IOutlet, int] | None:
+        """A part of a binary message came.
+
+        :returns: who takes its payload unread, and where that begins; None: it is to be delivered
+        """
+
+
+class IFrameOutlet(IOutlet):
+    """A WebSocket in the cut-through gear that several streams share."""
+
+    def split(splitter: ISplitter) -> None:
+        """From now on ask ``splitter`` about what comes, before it is delivered."""
+
+    def put_messages(head: bytes, view: memoryview, spans: Sequence[Span]) -> None:
+        """Send binary messages, each of them ``head`` and what lies in one of the spans, before
+        ``view`` is used for anything else; where we must mask, in place.
+        """

@@ -241,8 +241,24 @@ class End(NamedTuple):
     close: Close | None = None
 
 
+class Ping(NamedTuple):
+    """The peer is to be asked for a sign of life now."""
+
+
 Event = (
-    Hello | Granted | Offer | Call | Join | Enter | Accept | Data | Credit | Finish | Reset | End
+    Hello
+    | Granted
+    | Offer
+    | Call
+    | Join
+    | Enter
+    | Accept
+    | Data
+    | Credit
+    | Finish
+    | Reset
+    | End
+    | Ping
 )
 Outputs = Iterable[Event | Message]
 
@@ -337,53 +353,3 @@ class Grant:
     token_id: str | None = None
     scopes: frozenset[str] = frozenset()
     ends_links: bool = False
-
-
-# -- HTTP, as far as dialects see it -------------------------------------------------------------
-
-
-class Request(NamedTuple):
-    """An HTTP request head, after the front door has parsed it.
-
-    :ivar target: the request target as sent, still percent-encoded
-    :ivar path: the target's path, still percent-encoded
-    :ivar query: what follows the first ``?``, without it
-    :ivar headers: names in lower case and values, in order, both latin-1
-    :ivar peer: the believed address of the sender, ``HOST`` without port
-    :ivar secure: whether the last hop was TLS
-    :ivar body: the whole body; only for routes that ask for one
-    """
-
-    method: str
-    target: str
-    path: str
-    query: str
-    headers: tuple[tuple[str, str], ...]
-    peer: str
-    http_version: str = "1.1"
-    secure: bool = False
-    body: bytes = b""
-
-    def header(self, name: str) -> str | None:
-        """:returns: the first header of that (lower case) name, or None."""
-        return next((value for key, value in self.headers if key == name), None)
-
-    def has_token(self, name: str, token: str) -> bool:
-        """:returns: whether a comma-separated header holds ``token``, whatever the case."""
-        for key, value in self.headers:
-            if key == name and token in [part.strip().lower() for part in value.split(",")]:
-                return True
-        return False
-
-
-class Response(NamedTuple):
-    """A complete answer over plain HTTP.
-
-    :ivar keep: whether the connection may stay open for another request
-    """
-
-    status: int
-    body: bytes = b""
-    headers: tuple[tuple[str, str], ...] = ()
-    content_type: str = "text/plain; charset=utf-8"
-    keep: bool = True

@@ -23,12 +23,17 @@ from relay.core.session import Session
 from relay.core.surroundings import Surroundings
 from relay.errors import (
     AuthError,
+    BadHandshake,
     BadRequest,
+    CallFailed,
     LimitReached,
+    MethodNotAllowed,
     ProtocolError,
     RelayError,
+    Revoked,
     UpgradeRequired,
 )
+from relay.http import Request
 from relay.interfaces import (
     Forwarding,
     IConversation,
@@ -37,19 +42,7 @@ from relay.interfaces import (
     IRouterFace,
     Route,
 )
-from relay.vocabulary import (
-    Accept,
-    Call,
-    Close,
-    Enter,
-    Grant,
-    Granted,
-    Hello,
-    Join,
-    Offer,
-    Reason,
-    Request,
-)
+from relay.vocabulary import Accept, Call, Close, Enter, Grant, Granted, Hello, Join, Offer, Reason
 
 SUPPORTED_VERSION = "13"
 KEY_BYTES = 16
@@ -245,7 +238,12 @@ class Reception:
         self._check_limits(grant)
         if route.forwards:
             forwarding = cast(IForwardingFace, face).forwarding(request, route)
-            self.broker.judge(forwarding.call, grant)
+            try:
+                self.broker.judge(forwarding.call, grant)
+            except Revoked as error:
+                # a visitor who showed no credential has failed no login
+                gone = f"{forwarding.call.name} was revoked"
+                raise CallFailed(gone, Reason.REVOKED) from error
             return Admission(face, route, grant, None, forwarding)
         if not route.websocket:
             self.broker.denials.check(grant, self._around.wheel.now())
@@ -283,6 +281,10 @@ class Reception:
         :param where: the path that was asked for, or the link
         """
         self._around.metrics.refused(dialect, error.reason)
+        self.tell_refusal(dialect, peer, where, error)
+
+    def tell_refusal(self, dialect: str, peer: str, where: str, error: RelayError) -> None:
+        """Log a refusal; the parameters as for :meth:`refused`."""
         self.log.info(
             "{kind} from {peer}: {dialect} {path}: {reason}: {text}",
             event="login-failed" if isinstance(error, AuthError) else "refused",
@@ -304,6 +306,7 @@ def check_upgrade(request: Request) -> None:
     """Judge the headers of a WebSocket handshake (RFC 6455, section 4.2.1).
 
     :raises UpgradeRequired: for HTTP/1.0
+    :raises MethodNotAllowed: for anything but GET
     :raises BadRequest: naming the header that is missing or wrong
     """
     if request.http_version != "1.1":
@@ -313,14 +316,18 @@ def check_upgrade(request: Request) -> None:
             raise BadRequest(
                 f"only a WebSocket handshake is served here: header {name.title()} lacks {token!r}"
             )
+    if request.method != "GET":
+        wrong = MethodNotAllowed("a WebSocket handshake is made by GET", "GET")
+        wrong.headers = BadHandshake.headers
+        raise wrong
     names = [name for name, _ in request.headers]
     for name in ONCE:
         if names.count(name) > 1:
-            raise BadRequest(f"header {name.title()} came more than once")
+            raise BadHandshake(f"header {name.title()} came more than once")
     first = dict(reversed(request.headers))
     if first.get("content-length") not in (None, "0") or first.get("transfer-encoding"):
         raise BadRequest("a WebSocket handshake has no body")
     if first.get("sec-websocket-version") != SUPPORTED_VERSION:
-        raise BadRequest(f"only WebSocket version {SUPPORTED_VERSION} is served here")
+        raise BadHandshake(f"only WebSocket version {SUPPORTED_VERSION} is served here")
     if KEY.fullmatch(first.get("sec-websocket-key", "").strip()) is None:
-        raise BadRequest(f"Sec-WebSocket-Key is not the base64 of {KEY_BYTES} bytes")
+        raise BadHandshake(f"Sec-WebSocket-Key is not the base64 of {KEY_BYTES} bytes")

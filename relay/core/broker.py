@@ -191,6 +191,7 @@ class Broker:
         self.registry.closed = True
         for pending in self.registry.pending():
             self.registry.give_up(pending, Reason.GOING_AWAY)
+            self._around.metrics.refused(pending.dialect, Reason.GOING_AWAY)
             pending.caller.end_stream(pending.call.stream, Reason.GOING_AWAY)
         for session in tuple(self.sessions):
             if not session.streams():

@@ -15,6 +15,8 @@ from relay.interfaces import ILink
 TICK_S = 0.25
 CHECKS_PER_PERIOD = 4
 MAX_CHECK_S = 5.0
+LATE_S = 2 * TICK_S
+"""So much earlier a peer is dead that was asked at once, since looks come late."""
 
 
 class Entry:
@@ -108,7 +110,16 @@ class Liveness:
     :ivar asked: whether a ping waits for its answer
     """
 
-    __slots__ = ("_last_look", "_silent_s", "_since_ping_s", "asked", "check_s", "dead_s", "ping_s")
+    __slots__ = (
+        "_asked_at_once",
+        "_last_look",
+        "_silent_s",
+        "_since_ping_s",
+        "asked",
+        "check_s",
+        "dead_s",
+        "ping_s",
+    )
 
     def __init__(self, ping_s: float, dead_s: float, now: float) -> None:
         self.ping_s = ping_s
@@ -116,6 +127,7 @@ class Liveness:
         spans = [span for span in (ping_s, dead_s - ping_s, dead_s) if span > 0] or [MAX_CHECK_S]
         self.check_s = min(MAX_CHECK_S, max(TICK_S, min(spans) / CHECKS_PER_PERIOD))
         self.asked = False
+        self._asked_at_once = False
         self._last_look = now
         self._silent_s = 0.0
         self._since_ping_s = 0.0
@@ -134,6 +146,22 @@ class Liveness:
             link.ping()
         return dead
 
+    def next_look_s(self) -> float:
+        """:returns: seconds to the next look: sooner where the peer may be dead before"""
+        if not self.dead_s:
+            return self.check_s
+        return max(TICK_S, min(self.check_s, self._dead_from_s() - self._silent_s))
+
+    def ask(self) -> None:
+        """A sign of life was asked for already: a peer that gives none is kept for ``dead_s`` at
+        the longest; others for that at the least.
+        """
+        self._asked_at_once = True
+
+    def _dead_from_s(self) -> float:
+        early_s = LATE_S if self._asked_at_once else 0.0
+        return max(self.dead_s - early_s, self.dead_s / 2)
+
     def judge(self, now: float, heard: bool, excused: bool) -> tuple[bool, bool]:
         """Decide from one look.
 
@@ -150,7 +178,7 @@ class Liveness:
             return False, False
         self._silent_s += elapsed
         self._since_ping_s += elapsed
-        if self.dead_s and self._silent_s >= self.dead_s:
+        if self.dead_s and self._silent_s >= self._dead_from_s():
             return False, True
         ping = bool(self.ping_s) and self._since_ping_s >= self.ping_s
         if ping:

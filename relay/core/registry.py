@@ -57,6 +57,7 @@ class Registry:
         self.closed = False
         self._around = around
         self._random_bits = random_bits
+        self._numbered = 0
         self._connect = connect
         self._rivals = Rivals(around.wheel)
         self._standings: dict[OfferName, Standing] = {}
@@ -229,15 +230,20 @@ class Registry:
             self._opening.pop(callee, None)
             callee.reset(reason, None)
 
-    def refused(self, pending: PendingCall, stream: IStream) -> None:
+    def refused(self, pending: PendingCall, stream: IStream, reason: Reason) -> None:
         """The host ended the stream that was opened for a call."""
+        self._around.metrics.refused(pending.dialect, reason)
         pending.callee = None
         self._opening.pop(stream, None)
         self.forget(pending)
 
     def _new_key(self, standing: Standing) -> CallKey:
+        """:returns: a key that nobody can guess, where a link can join by it; else a number"""
+        announces = standing.offer is not None and standing.offer.answer is Answer.ANNOUNCE
         while True:
-            key = CallKey(str(self._random_bits(KEY_BITS)))
+            self._numbered += 1
+            number = self._random_bits(KEY_BITS) if announces else self._numbered
+            key = CallKey(str(number))
             if key not in standing.announced:
                 return key
 
@@ -320,7 +326,7 @@ class Registry:
     def _timed_out(self, pending: PendingCall) -> None:
         reason = Reason.HOST_SILENT if self._is_to_blame(pending) else Reason.LIMIT
         self.give_up(pending, reason)
-        self._around.metrics.refused(pending.call.name.partition(":")[0], reason)
+        self._around.metrics.refused(pending.dialect, reason)
         pending.caller.end_stream(
             pending.call.stream,
             reason,
@@ -367,5 +373,5 @@ class _Opening:
         """The host refused the call, or its link is gone."""
         if reason in CLEAN_REASONS:
             reason, close = Reason.TARGET_REFUSED, None
-        self._registry.refused(self._pending, side)
+        self._registry.refused(self._pending, side, reason)
         self._pending.caller.end_stream(self._pending.call.stream, reason, close)

@@ -7,17 +7,20 @@ its liveness and its end. Whatever goes wrong here ends this link and no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from relay.core.carrier import Carrier
 from relay.core.flow import NO_STREAMS, SHARED, Hold, LinkStream, begin_stream
 from relay.core.liveness import Entry, Liveness
 from relay.core.surroundings import ISwitch, Surroundings
-from relay.errors import LimitReached, ProtocolError, RelayError
-from relay.interfaces import IConversation, ILink, ILinkReceiver, IStream, ITunnelSession
+from relay.errors import ProtocolError, RelayError
+from relay.interfaces import IConversation, ILink, ILinkReceiver
+from relay.outlets import ISplitter
+from relay.outside import ITunnelSession
 from relay.vocabulary import (
     Accept,
     Call,
@@ -35,14 +38,22 @@ from relay.vocabulary import (
     Offer,
     OfferName,
     Outputs,
+    Ping,
     Reason,
     Reset,
     Shape,
 )
 
+UNREAD_BYTES = 1024 * 1024
+"""What a conversation may have said to a peer that does not read, answers to what it sends most of
+all; at more the link ends with ``overrun``. Payload is not in it: its writers are paused."""
 
-@implementer(ILinkReceiver, ITunnelSession)
-class Session:
+UNREAD_ITEM_BYTES = 128
+"""What a message that waits costs beside what it says."""
+
+
+@implementer(ILinkReceiver, ISplitter, ITunnelSession)
+class Session(Carrier):
     """One link's side of the core.
 
     :param ping_s: silence after which the peer is asked for a sign of life; 0 = never
@@ -52,7 +63,6 @@ class Session:
     """
 
     __slots__ = (
-        "__dict__",
         "_liveness",
         "_streams",
         "_switch",
@@ -69,10 +79,10 @@ class Session:
     )
 
     log = Logger()
-    # as on nearly every link nearly always: only one that differs has a place for it
+    # as on nearly every link nearly always: only one that differs has a place for it, in __dict__
     _close: Close | None = None
-    _pausers: set[LinkStream] | None = None
     _turn: int = 0
+    _unread_bytes: int = 0
     _wake: Entry | None = None
     _watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
 
@@ -107,6 +117,8 @@ class Session:
     def opened(self) -> None:
         """The link stands: begin."""
         self.link.start(self)
+        if self.conversation.shape is Shape.CREDIT:
+            self.split_link()
         if self._liveness is not None:
             self._timer = self.around.wheel.after(self._liveness.check_s, self)
         self._run(self.conversation.opened)
@@ -150,6 +162,8 @@ class Session:
     def resumeProducing(self) -> None:
         """The link's send buffer is empty: each may send in turn, until it is full again."""
         self.full = False
+        if self._unread_bytes:
+            self._unread_bytes = 0
         self._switch.ready(self)
         streams = tuple(self._streams.values())
         self._turn = (self._turn + 1) % max(1, len(streams))
@@ -184,36 +198,19 @@ class Session:
         else:
             self.perform(event)
 
-    def pause_for(self, stream: LinkStream) -> None:
-        """A stream can take nothing more: read nothing more from the link."""
-        if not self._pausers:
-            self._pausers = set()
-            self.link.pause_reading()
-        self._pausers.add(stream)
-
-    def resume_for(self, stream: LinkStream) -> None:
-        """Undo :meth:`pause_for`."""
-        if self._pausers and stream in self._pausers:
-            self._pausers.discard(stream)
-            if not self._pausers:
-                self.link.resume_reading()
-
     # -- the core's side -------------------------------------------------------------------------
-
-    def stream(self) -> IStream:
-        """:returns: the only stream of a dedicated link; made at the first call."""
-        return self.open_stream(0)
 
     def open_stream(self, stream_id: int, send_credit: int = 0) -> LinkStream:
         """Begin a stream, or return the one of that id.
 
+        :param send_credit: what the peer takes before it has granted anything
         :raises LimitReached: when the link or the process carries as much as it may
         """
         stream = self._streams.get(stream_id)
         if stream is not None:
             return stream
         self.check_room()
-        stream = begin_stream(self, stream_id, send_credit, self.around.limits.window_bytes)
+        stream = begin_stream(self, stream_id, send_credit, self.window_bytes())
         if self.reason is not None:
             stream.peer_reset(self.reason, self._close)
             return stream
@@ -223,26 +220,6 @@ class Session:
         if self.full:
             stream.hold(Hold.LINK)
         return stream
-
-    def new_stream(self, stream_id: int) -> LinkStream:
-        """Begin a stream that the peer asked for.
-
-        :raises ProtocolError: when the link has one of that id
-        :raises LimitReached: when the link or the process carries as much as it may
-        """
-        if stream_id in self._streams:
-            raise ProtocolError(f"stream {stream_id} is in use already")
-        return self.open_stream(stream_id)
-
-    def check_room(self) -> None:
-        """:raises LimitReached: when the link or the process carries as much as it may."""
-        if len(self._streams) >= self.around.limits.streams:
-            raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
-        self.around.ledger.admit()
-
-    def streams(self) -> Mapping[int, LinkStream]:
-        """:returns: the live streams by id."""
-        return self._streams
 
     def fail(self, error: RelayError) -> None:
         """The peer did something wrong: say so in the log, tell it, end the link."""
@@ -326,6 +303,8 @@ class Session:
             return
         if isinstance(output, Message):
             self.link.send_message(output)
+            if self.full:
+                self._unread(len(output.payload))
         elif isinstance(output, Data | Credit | Finish):
             stream = self._streams.get(output.stream)
             if stream is not None:
@@ -339,6 +318,10 @@ class Session:
                 stream.peer_reset(output.reason, output.close)
         elif isinstance(output, End):
             self.end(output.reason, output.close)
+        elif isinstance(output, Ping):
+            self.link.ping()
+            if self._liveness is not None:
+                self._liveness.ask()
         elif isinstance(output, Accept):
             self._switch.accepted(self, output)
         elif isinstance(output, Hello | Offer):
@@ -352,6 +335,12 @@ class Session:
                 self.refuse(output.stream, error)
         else:
             raise ProtocolError(f"{type(output).__name__} means nothing here")
+
+    def _unread(self, amount: int) -> None:
+        """So much more was said to a peer that does not read."""
+        self._unread_bytes += amount + UNREAD_ITEM_BYTES
+        if self._unread_bytes > UNREAD_BYTES:
+            self.end(Reason.OVERRUN, detail=f"{UNREAD_BYTES} bytes and more wait for the peer")
 
     def _rearm(self) -> None:
         deadline = self.conversation.deadline()
@@ -378,7 +367,7 @@ class Session:
             self.link.abort()
             self._finish(Reason.LOST, None, f"heard nothing for {liveness.dead_s:g} s")
             return
-        self._timer = self.around.wheel.after(liveness.check_s, self)
+        self._timer = self.around.wheel.after(liveness.next_look_s(), self)
 
     def _finish(self, reason: Reason, close: Close | None, detail: str) -> None:
         if self.reason is not None:

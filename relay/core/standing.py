@@ -72,6 +72,11 @@ class PendingCall:
         self.over = False
         self.timer: Entry | None = None
 
+    @property
+    def dialect(self) -> str:
+        """:returns: of the name that is called, for the counts"""
+        return self.call.name.partition(":")[0]
+
 
 class Standing:
     """All that is known of one name.

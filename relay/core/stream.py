@@ -68,6 +68,9 @@ class Stream:
         """End both directions, after all that was sent."""
         raise NotImplementedError
 
+    def forget_unsent(self) -> None:
+        """Nobody wants what was sent and not taken; only streams with credit know what that is."""
+
     def pause(self) -> None:
         """Deliver no more until :meth:`resume`."""
         raise NotImplementedError

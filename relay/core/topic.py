@@ -138,6 +138,9 @@ class Member:
         """The member's stream is over."""
         self.topic.leave(self)
 
+    def forget_unsent(self) -> None:
+        """What waits here waits for its readers."""
+
     def pause(self) -> None:
         """The member's stream is busy: queue."""
         self._waiting = True

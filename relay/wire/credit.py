@@ -43,14 +43,22 @@ class ReceiveWindow:
     """What the peer may still send us.
 
     :param size: bytes that we hold at most
+    :ivar assumed: bytes that the peer believes it may send at most, never more than ``size``
     """
 
-    __slots__ = ("consumed", "left", "size")
+    __slots__ = ("assumed", "consumed", "left", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.left = size
+        self.assumed = size
         self.consumed = 0
+
+    def assume(self, amount: int) -> None:
+        """The peer may believe that it has no more than ``amount``: refund before it has spent
+        that, or it waits for us while we wait for it.
+        """
+        self.assumed = min(self.size, amount)
 
     def received(self, amount: int) -> None:
         """:raises ProtocolError: when the peer sent more than it was granted."""
@@ -58,13 +66,13 @@ class ReceiveWindow:
             raise ProtocolError(f"window overrun: {amount} bytes sent, {self.left} granted")
         self.left -= amount
 
-    def consume(self, amount: int) -> int:
-        """The consumer took ``amount`` bytes.
-
-        :returns: the refund to send now, 0 while it would be less than half a window
-        """
+    def consume(self, amount: int) -> None:
+        """The consumer took ``amount`` bytes."""
         self.consumed += amount
-        if self.consumed * 2 < self.size:
+
+    def refund(self) -> int:
+        """:returns: what to grant again now, 0 while it would be less than half a window"""
+        if self.consumed * 2 < self.assumed:
             return 0
         refund, self.consumed = self.consumed, 0
         self.left += refund

@@ -1,6 +1,7 @@
 """Links, streams and small dialects in memory, for tests without a reactor."""
 
 from tests.fakes.links import Drop, MemoryLink, Ping, joined_links, pump
+from tests.fakes.splitting import PassingStream, SplittingLink
 from tests.fakes.streams import HALF_CLOSE, FakeStream
 from tests.fakes.surroundings import FakeSwitch, World, grant, passes
 from tests.fakes.talks import (
@@ -25,7 +26,9 @@ __all__ = [
     "MemberTalk",
     "MemoryLink",
     "MuxTalk",
+    "PassingStream",
     "Ping",
+    "SplittingLink",
     "Talk",
     "World",
     "grant",

@@ -58,6 +58,10 @@ class FakeStream:
         """Record."""
         self.events.append(f"reset {reason.value}")
 
+    def forget_unsent(self) -> None:
+        """Record."""
+        self.events.append("forget")
+
     def pause(self) -> None:
         """Record."""
         self.paused = True

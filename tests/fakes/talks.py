@@ -51,6 +51,7 @@ class Talk:
     message_bytes = 1 << 24
     frame_bytes = 1 << 20
     passes = Passing.NOTHING
+    window_bytes: int | None = None
 
     def __init__(
         self,

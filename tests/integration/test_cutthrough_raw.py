@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import pytest_twisted
+from twisted.internet.error import ConnectionLost
 
 from tests.integration.cutthrough_log import reactor_turns
 from tests.integration.portal_ours import own_descriptors
@@ -151,3 +152,27 @@ async def test_the_reader_is_lost(ends: Callable[..., Local]) -> None:
     await until(lambda: one.lost or None, "end")
     one.far.close()
     assert own_descriptors() == before
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest_twisted.ensureDeferred
+async def test_last_words_of_one_that_takes_nothing_more(
+    ends: Callable[..., Local], paused: bool
+) -> None:
+    """A write fails while an answer still lies in the kernel: it is read, then the loss is told."""
+    one = ends("one")
+    if paused:
+        one.end.pauseProducing()
+    one.far.send(b"413: too large")
+    one.far.close()
+    one.end.write(b"upload")
+    one.end.write(b"more")
+    if paused:
+        await reactor_turns(5)
+        assert not one.data
+        assert not one.lost
+        one.end.resumeProducing()
+    await until(lambda: one.lost or None, "loss")
+    assert one.data == b"413: too large"
+    assert [reason.type for reason in one.lost] == [ConnectionLost]
+    assert not one.ended

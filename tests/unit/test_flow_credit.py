@@ -120,7 +120,7 @@ def test_endless_empty_messages_end_their_stream() -> None:
     shared = credit_link(1000)
     flooded, neighbour = shared.stream(1, BOTH), shared.stream(2, BOTH)
     flooded.stop_reading()
-    for _ in range(MOST_WINDOWS * 1000 // ITEM_BYTES + 1):
+    for _ in range(MOST_WINDOWS * 1000 // ITEM_BYTES + 2):
         shared.data(1, b"")
     assert flooded.reset_reason() == "overrun"
     assert shared.sent(b"R") == [(1, b"overrun")]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.task import Clock
 
-from relay.core.liveness import MAX_CHECK_S, TICK_S, Liveness, Wheel
+from relay.core.liveness import LATE_S, MAX_CHECK_S, TICK_S, Liveness, Wheel
 from tests.conftest import Flush
 from tests.fakes import passes
 
@@ -161,7 +161,7 @@ def look(
     told = []
     now = start
     while now < start + seconds:
-        now += liveness.check_s
+        now += liveness.next_look_s()
         ping, dead = liveness.judge(now, heard, excused)
         if ping:
             told.append((now, "ping"))
@@ -170,13 +170,17 @@ def look(
     return told
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize(("ping_s", "dead_s"), [(20, 45), (20, 40), (54, 60), (1, 3), (0, 30)])
-def test_silence_is_asked_about_and_then_death(ping_s: float, dead_s: float) -> None:
+def test_silence_is_asked_about_and_then_death(ping_s: float, dead_s: float, at_once: bool) -> None:
     """For the times of every dialect: pinged in time, dead in time, never dead unasked."""
     liveness = Liveness(ping_s, dead_s, 0)
+    if at_once:
+        liveness.ask()
     told = look(liveness, 2 * dead_s)
     assert told[-1][1] == "dead"
-    assert dead_s <= told[-1][0] <= dead_s + liveness.check_s
+    earliest = dead_s - LATE_S if at_once else dead_s
+    assert earliest <= told[-1][0] <= earliest + TICK_S
     pings = [now for now, what in told if what == "ping"]
     if ping_s:
         assert ping_s <= pings[0] <= ping_s + liveness.check_s < dead_s

@@ -6,6 +6,7 @@ Both give the same :class:`Heard`, so that tests compare them byte for byte.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from autobahn.twisted.websocket import (
@@ -40,6 +41,15 @@ ANSWER = (
     "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Accept: {}\r\n\r\n"
 )
+
+KEY = bytes.fromhex("37fa213d")
+LENGTHS = (0, 1, 2, 7, 124, 125, 126, 127, 300, 1023, 1024, 1025, 65535, 65536, 66000)
+"""On both sides of every border: of the three forms of a length, and of native code."""
+
+
+def pattern(length: int, seed: int = 0) -> bytes:
+    """:returns: bytes that differ from their neighbours, four apart as well"""
+    return bytes((seed + index * 7 + index // 251) & 0xFF for index in range(length))
 
 
 class Part(NamedTuple):
@@ -199,3 +209,14 @@ class _ServerEngine(_Engine, WebSocketServerProtocol):  # type: ignore[misc]  # 
 
 class _ClientEngine(_Engine, WebSocketClientProtocol):  # type: ignore[misc]  # autobahn has no types
     """A client's."""
+
+
+def heard(data: bytes, masked: bool = True) -> Heard:
+    """:returns: what the reader finds in bytes that come at once"""
+    return by_reader(FrameReader(masked), [data])
+
+
+def cut(data: bytes, at: list[int]) -> list[bytes]:
+    """:returns: ``data`` in pieces; some may be empty"""
+    marks = sorted({0, len(data), *(mark % (len(data) + 1) for mark in at)})
+    return [data[start:end] for start, end in pairwise(marks)]

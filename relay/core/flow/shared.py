@@ -33,7 +33,7 @@ class SharedStream(LinkStream):
         """Pass payload on, or keep it in order while the consumer pauses."""
         if self.closed:
             return
-        if self._paused or self._inbox or self.partner is None:
+        if self.is_paused() or self._inbox or self.partner is None:
             self._wait(data)
             self.stored()
         else:
@@ -46,7 +46,7 @@ class SharedStream(LinkStream):
     def resume(self) -> None:
         """Deliver what waits, then what arrives."""
         self._paused = False
-        while self._inbox and not self._paused and self.partner is not None:
+        while self._inbox and not self.is_paused() and self.partner is not None:
             item = self._inbox.popleft()
             if isinstance(item, Data):
                 cost = len(item.payload) + ITEM_BYTES

@@ -59,6 +59,7 @@ class End:
 
     # as on nearly every link nearly always: only one that differs has a place for it
     _blocked: bool = False
+    _broken: bool = False
     _counted: IStream | None = None
     _full: bool = False
     _kick: bool = False
@@ -173,6 +174,8 @@ class End:
             count = self.channel.recv_into(view[HEADROOM:], size)
         except BlockingIOError:
             self._watch_answer()
+            if self._broken:
+                self._lose_broken()
             return
         except OSError:
             return self.lose_now(Failure(ConnectionLost()))
@@ -193,6 +196,10 @@ class End:
             self.received(view, HEADROOM, HEADROOM + count)
             if self.channel.over and self.fd >= 0:
                 self._read()
+            elif self._broken:
+                self.kick()
+        elif self._broken:
+            self._lose_broken()
         else:
             self.read_ended()
 
@@ -216,7 +223,7 @@ class End:
 
         :returns: whether everything is with the kernel
         """
-        if self._losing or self.fd < 0:
+        if self._losing or self._broken or self.fd < 0:
             return True
         if self._tail_bytes or self.channel.waiting_bytes():
             self._keep(parts, size, 0)
@@ -225,8 +232,7 @@ class End:
         try:
             sent = self.channel.send(parts, size)
         except OSError:
-            self._losing = True
-            self.hub.soon(self._lose_broken)
+            self.write_failed()
             return True
         if sent < size:
             self._keep(parts, size, sent)
@@ -260,12 +266,27 @@ class End:
                         tail[0] = memoryview(tail[0])[sent:]
                     break
         except OSError:
-            return self.lose_now(Failure(ConnectionLost()))
+            return self.write_failed()
         if tail or self.channel.waiting_bytes():
             return
         self._tail = None
         self._watch()
         self.drained()
+
+    def write_failed(self) -> None:
+        """The peer takes nothing more; what it said before that may still lie in the kernel, an
+        answer to an upload that it did not want, for instance. The loss is told behind that.
+        """
+        self._broken = True
+        self._tail, self._tail_bytes = None, 0
+        if self._losing or self.channel.secure or self.channel.waiting_bytes():
+            self._losing = True
+            self.hub.soon(self._lose_broken)
+        else:
+            if self._source is not None:
+                self.hub.soon(self._source.unblock)  # what it still has is dropped
+            self._watch()
+            self.kick()
 
     def drained(self) -> None:
         """All that was written is with the kernel."""

@@ -31,7 +31,7 @@ from relay.links.websocket.engine import (
     PONG_BACKLOG_BYTES,
     PONG_HEAD_BYTES,
 )
-from relay.outlets import IOutlet, Span
+from relay.outlets import IFrameOutlet, IOutlet, ISplitter, Span
 from relay.vocabulary import Close, Message, Reason
 from relay.wire.wsframe import (
     BINARY,
@@ -56,7 +56,7 @@ def _shared(frame_bytes: int, message_bytes: int) -> tuple[int, int]:
     return frame_bytes, message_bytes
 
 
-@implementer(ILink, IOutlet)
+@implementer(ILink, IFrameOutlet)
 class FrameEnd(FrameSender):
     """A socket whose bytes are frames.
 
@@ -79,6 +79,7 @@ class FrameEnd(FrameSender):
     _whole: bool = False
     _deaf: bool = False
     _told: bool = False
+    _splitter: ISplitter | None = None
     _gathering: Gathering | None = None
     _decoder: codecs.IncrementalDecoder | None = None
     _owed_pong: bytes | None = None
@@ -144,6 +145,10 @@ class FrameEnd(FrameSender):
         """:returns: this"""
         return self
 
+    def split(self, splitter: ISplitter) -> None:
+        """From now on ask ``splitter`` about what comes, before it is delivered."""
+        self._splitter = splitter
+
     @override
     def forward(self, counted: IStream | None, outlet: IOutlet | None, text: bool = False) -> None:
         """From now on hand payload straight to ``outlet``."""
@@ -178,6 +183,7 @@ class FrameEnd(FrameSender):
             start -= len(reader.head)
             view[start : start + len(reader.head)] = reader.head
             reader.head = b""
+        splitter, taker = self._splitter, None
         spans: list[Span] = []
         kind = BINARY
         pieces = 0
@@ -188,6 +194,17 @@ class FrameEnd(FrameSender):
                     break
                 pieces += 1
                 opcode, first, start, final = piece
+                claimed = None
+                if splitter is not None and opcode == BINARY:
+                    claimed = splitter.claim(view, first, start, final)
+                if taker is not None and (claimed is None or claimed[0] is not taker):
+                    taker.put(view, spans, False)
+                    taker, spans = None, []
+                    splitter = self._splitter  # that may have been the end of it
+                if claimed is not None:
+                    taker = claimed[0]
+                    spans.append((claimed[1], start, True))
+                    continue
                 if spans and opcode != kind:
                     self._hand_on(view, spans, kind)
                     spans = []
@@ -203,10 +220,16 @@ class FrameEnd(FrameSender):
                 elif opcode != PONG:
                     self._deliver(opcode, bytes(view[first:start]), final)
         except FrameFault as fault:
-            self._hand_on(view, spans, kind)
+            if taker is not None:
+                taker.put(view, spans, False)
+            else:
+                self._hand_on(view, spans, kind)
             self._fail(fault.code, fault.detail)
             return
-        self._hand_on(view, spans, kind)
+        if taker is not None:
+            taker.put(view, spans, False)
+        else:
+            self._hand_on(view, spans, kind)
         if pieces > MANY_PIECES:
             self._read_bytes = FIRST_READ_BYTES  # so many take a while: others have their turn
         if self._outlet is None and not reader.is_inside():
@@ -328,7 +351,7 @@ class FrameEnd(FrameSender):
 
     def _let_go_of_receiver(self) -> None:
         self._told = True
-        self._receiver = None
+        self._receiver = self._splitter = None
         self.forward(None, None)
 
     def _tell_lost(self, close: Close | None, reason: Reason, detail: str) -> None:

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay.links.cutthrough.channel import Channel, PlainChannel
+from relay.links.cutthrough.channel import Buffer, Channel, PlainChannel
 from relay.links.cutthrough.end import FIRST_READ_BYTES, End
 from relay.links.cutthrough.hub import Hub
 from relay.links.cutthrough.pipe import Pipe
@@ -62,7 +62,11 @@ class RawEnd(End):
 
     def write(self, data: bytes) -> None:
         """Send."""
-        if not self.push([data], len(data)) and not self._full:
+        self.writeSequence((data,))
+
+    def writeSequence(self, parts: Sequence[Buffer]) -> None:
+        """Send, before any of the parts is used for anything else."""
+        if not self.push(parts, sum(map(len, parts))) and not self._full:
             self._full = True
             if self._producer is not None:
                 self._producer.pauseProducing()
@@ -98,6 +102,20 @@ class RawEnd(End):
         self._finishing = True
         if not self.queued_bytes():
             self._finish()
+
+    def release(self) -> tuple[Channel, bytes]:
+        """Let go of the connection, for another end to take it.
+
+        :returns: it, and what was written and is not with the kernel
+        """
+        tail = b"".join(self._tail or ())
+        self._protocol = self._producer = None
+        if self._events:
+            self.hub.watch(self.fd, self._events, 0)
+            self._events = 0
+        self.hub.forget(self)
+        self.fd = -1
+        return self.channel, tail
 
     # -- splicing --------------------------------------------------------------------------------
 

@@ -20,10 +20,31 @@ from relay.wire.wsframe import (
     TEXT,
     encode_close,
     encode_header,
+    rotate,
     unmask,
 )
 
 MASK_BYTES = 4
+POOL_BYTES = 4096
+
+
+class MaskKeys:
+    """Unpredictable keys (RFC 6455, section 5.3), fetched from the system many at a time."""
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._taken = 0
+
+    def take(self) -> bytes:
+        """:returns: four bytes that were never used before"""
+        if self._taken >= len(self._pool):
+            self._pool, self._taken = os.urandom(POOL_BYTES), 0
+        first = self._taken
+        self._taken += MASK_BYTES
+        return self._pool[first : self._taken]
+
+
+_keys = MaskKeys()
 
 
 @implementer(IOutlet)
@@ -61,7 +82,7 @@ class FrameSender(End):
         size = taken = 0
         for start, end, final in spans:
             opcode = self._opcode(text, final)
-            key = b"" if self._is_server else os.urandom(MASK_BYTES)
+            key = b"" if self._is_server else _keys.take()
             header = encode_header(opcode, final, end - start, key)
             if key and end > start:
                 unmask(view, start, end, key)
@@ -76,13 +97,38 @@ class FrameSender(End):
             size += end - first
         return self.push(parts, size)
 
+    def put_messages(self, head: bytes, view: memoryview, spans: Sequence[Span]) -> None:
+        """Send binary messages, each of them ``head`` and a span."""
+        if self._closing:
+            return
+        if not self._is_server and view.readonly:
+            view = memoryview(bytearray(view))
+        parts: list[Buffer] = []
+        size = 0
+        for start, end, _ in spans:
+            length = len(head) + end - start
+            first = head
+            key = b""
+            if not self._is_server:
+                key = _keys.take()
+                masked = memoryview(bytearray(head))
+                unmask(masked, 0, len(head), key)
+                first = bytes(masked)
+                unmask(view, start, end, rotate(key, len(head)))
+            header = encode_header(BINARY, True, length, key) + first
+            parts += (header, view[start:end])
+            size += len(header) + end - start
+        if not self.push(parts, size) and not self._full:
+            self._full = True
+            self.filled()
+
     def _opcode(self, text: bool, final: bool) -> int:
         """:returns: the opcode of the next part of a message"""
         begun, self._sending = self._sending, not final
         return CONTINUATION if begun else TEXT if text else BINARY
 
     def _send(self, opcode: int, final: bool, payload: bytes) -> None:
-        key = b"" if self._is_server else os.urandom(MASK_BYTES)
+        key = b"" if self._is_server else _keys.take()
         header = encode_header(opcode, final, len(payload), key)
         parts: list[Buffer] = [header]
         if payload:

@@ -23,8 +23,9 @@ from relay.links.websocket.engine import WebSocketLink
 from relay.links.websocket.server import ServerLink
 from relay.vocabulary import Shape
 
-FASTER = frozenset({Shape.DEDICATED, Shape.CONTROL})
-"""The links of which one stream's payload is all there is, or that are idle nearly always."""
+FASTER = frozenset({Shape.DEDICATED, Shape.CONTROL, Shape.CREDIT})
+"""The links of which one stream's payload is all there is, or that are idle nearly always, or that
+never stop reading."""
 
 
 def faster(hub: Hub, link: WebSocketLink, conversation: IConversation) -> ILink:
@@ -68,6 +69,8 @@ def _detach(transport: Any) -> tuple[Channel, bytes] | None:
 
     :returns: it, and the bytes that were written and are not with the kernel
     """
+    if isinstance(transport, RawEnd):
+        return transport.release() if transport.fd >= 0 else None
     secure = transport if isinstance(transport, TLSMemoryBIOProtocol) else None
     plain: Any = transport if secure is None else secure.transport
     header = plain if isinstance(plain, ProxyProtocol) else None

@@ -1,0 +1,116 @@
+"""What a dialect's host or client may do to the world: the doors of our own daemons."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
+
+from zope.interface import Interface
+
+from relay.errors import RelayError
+from relay.interfaces import IConversation, IStream
+from relay.vocabulary import Call, Close, Event, Reason
+
+FINAL_STATUSES = (401, 403)
+"""Statuses by which most dialects refuse a credential or a name."""
+
+
+class ITunnelSession(Interface):
+    """A link that one of our own daemons holds to a router."""
+
+    def stream() -> IStream:
+        """:returns: the only stream of a dedicated link."""
+
+    def answer(call: Call) -> IStream:
+        """Accept a call that came on a stream of a link with several.
+
+        :returns: the stream, of which payload may flow
+        :raises LimitReached: when there is no room for it; the router has been told
+        :raises CallGone: when it is over already, or was answered before
+        """
+
+    def perform(event: Event) -> None:
+        """Tell the peer."""
+
+    def close(reason: Reason) -> None:
+        """End the link in order."""
+
+    def when_closed() -> Awaitable[tuple[Reason, Close | None]]:
+        """:returns: why the link ended, once it has; a fresh awaitable each time."""
+
+
+class IOutward(Interface):
+    """What a dialect's host or client may do to the world."""
+
+    def now() -> float:
+        """:returns: Unix seconds."""
+
+    def sleep(seconds: float) -> Awaitable[None]:
+        """Wait."""
+
+    def token() -> Awaitable[str]:
+        """:returns: the tunnel's, read afresh. :raises TokenMissing, TokenInvalid, NoToken"""
+
+    def spawn(errand: Awaitable[None]) -> None:
+        """Run on the side; its failure is logged and harms nobody."""
+
+    def websocket(
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+    ) -> Awaitable[ITunnelSession]:
+        """Open a WebSocket below the router's URL.
+
+        :param conversation: makes the conversation from the 101's headers (names in lower case)
+        :param handle: takes the events that are not a stream's
+        :raises Refused: for any other status
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
+
+    def call(
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        caller: IStream,
+        timeout_s: float,
+    ) -> Awaitable[ITunnelSession]:
+        """Open a WebSocket and wait until the call that it makes is accepted.
+
+        :param caller: for whom it is
+        :raises CallerLeft: when that has given up before
+        :raises HostSilent: when it is not, in time
+        :raises Refused: for a refusal, before or after the handshake
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
+
+    def connect(endpoint: str) -> Awaitable[IStream]:
+        """Connect to a local service. :raises TargetRefused: with the address and why."""
+
+    def listen(endpoint: str, accepted: Callable[[IStream], None]) -> Awaitable[str]:
+        """Accept local connections. :returns: the address that really listens."""
+
+    def join(caller: IStream, callee: IStream, name: str) -> Awaitable[Reason]:
+        """Make a circuit of two streams. :returns: why it ended, once it has."""
+
+    def serve() -> Awaitable[None]:
+        """Wait until the tunnel is told to stop, or what it listens on has served its purpose."""
+
+    def keep(
+        errand: Callable[[], Awaitable[ITunnelSession]], final: Collection[int] = FINAL_STATUSES
+    ) -> Awaitable[None]:
+        """Do ``errand`` for ever: whenever its link ends, again, after a pause
+        (:mod:`relay.core.patience`).
+
+        :param final: HTTP statuses that refuse us for good, when they come at the first attempt
+        :raises RelayError: when a refusal is final
+        """
+
+    def write(path: Path, text: str) -> None:
+        """Write a file; that it cannot be is logged and harms nobody."""
+
+    def report(text: str) -> None:
+        """Log one line at info level, with the tunnel's name in front."""
+
+    def fault(what: str, error: RelayError) -> None:
+        """Log one line: what failed, why, what to try. Repetitions are thinned out."""
