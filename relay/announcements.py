@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from twisted.internet.interfaces import IAddress
@@ -14,6 +14,7 @@ from relay.addresses import with_port
 from relay.errors import CannotListen
 from relay.settings import Listener
 from relay.settings.model import RouterSettings
+from relay.settings.schema import Traits
 
 
 def say_listening(log: Logger, listener: Listener, address: IAddress) -> None:
@@ -37,20 +38,23 @@ def say_admin(log: Logger, address: IAddress, token: str) -> None:
     log.info("admin at {url}{token}", url=as_url("http", address), token=text)
 
 
-def say_next_steps(log: Logger, made: Sequence[str], config_file: Path | None) -> None:
+def say_next_steps(log: Logger, made: Iterable[Traits], config_file: Path | None) -> None:
     """On the very first start: how to come by tokens.
 
-    :param made: what was made just now
+    :param made: of the dialects for which secrets were made just now
     """
-    if not made:
-        return
     config = f" --config {config_file}" if config_file else ""
-    log.info(
-        "{line}",
-        line=f"next, mint a token for a host: relay token portal host --id 1234{config} "
-        f"> web.token; and one for a client: relay token portal client --id 1234{config} "
-        "> me.token",
-    )
+    for traits in made:
+        steps = [
+            f"{whom}: relay token {command}{config} > {file}"
+            for whom, command, file in (
+                ("a token for a host", traits.host_token, "web.token"),
+                ("one for a client", traits.client_token, "me.token"),
+            )
+            if command
+        ]
+        if steps:
+            log.info("{line}", line=f"next, mint {'; and '.join(steps)}")
 
 
 def say_warnings(

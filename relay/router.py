@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.python.failure import Failure
@@ -41,6 +43,7 @@ from relay.nvx import check_nvx
 from relay.proxies import TrustedProxies
 from relay.settings import MadeSecretFile, listeners, read_router, router_keys
 from relay.settings.model import RouterSettings
+from relay.settings.public_url import public_url
 from relay.tls import ServerTls
 
 LAG_CHECK_S = 1.0
@@ -101,6 +104,7 @@ class RouterService(MainService):
         self._reactor = reactor
         self._reread = reread
         self._made: list[str] = []
+        self._made_for: dict[str, None] = {}
         self._warned: set[str] = set()
         self.around = Surroundings.of_process(reactor, settings.limits)
         self.broker = Broker(self.around, secrets.randbits)
@@ -170,13 +174,22 @@ class RouterService(MainService):
             for key, source in dialect.values.items():
                 if isinstance(source, MadeSecretFile) and source.ensure():
                     self._made.append(f"made a secret for {dialect.name} ({key}): {source.origin}")
+                    self._made_for[dialect.name] = None
         self._adopt(settings, self._make_faces(settings))
 
     def _make_faces(self, settings: RouterSettings) -> dict[str, IRouterFace]:
         dialects = find_dialects(dialect.name for dialect in settings.dialects)
-        url = settings.public_url or ""
+        ports = {
+            endpoint: address.port
+            for endpoint, address in reversed(self.addresses)
+            if isinstance(address, IPv4Address | IPv6Address)
+        }
+        machine = settings.host_name or socket.gethostname()
+        keys = dialect_keys()
         return {
-            dialect.name: dialects[dialect.name].router_face(dialect, url)
+            dialect.name: dialects[dialect.name].router_face(
+                dialect, public_url(settings, keys, dialect.name, ports, machine)
+            )
             for dialect in settings.dialects
         }
 
@@ -212,13 +225,16 @@ class RouterService(MainService):
                 )
             address = await self._listen(listener.endpoint, factory)
             say_listening(self.log, listener, address)
+        # what they hand out names the real ports
+        self._adopt(settings, self._make_faces(settings))
         if settings.admin:
             admin = AdminFace(self, settings.state_dir)
             front = FrontFactory(self._hall, lambda: (admin,))
             address = await self._listen(settings.admin, front)
             self._admin_port = self._ports[-1]
             say_admin(self.log, address, "" if is_local(address) else admin.require_token())
-        say_next_steps(self.log, self._made, settings.config_file)
+        traits = [dialect_keys()[name].traits for name in self._made_for]
+        say_next_steps(self.log, traits, settings.config_file)
         self._warn()
         self._watch_loop(self._reactor.seconds())
         self._now_ready()
@@ -251,7 +267,7 @@ class RouterService(MainService):
             if port is not admin:
                 await maybeDeferred(port.stopListening)
         self._stopping = Deferred()
-        self.broker.drain(self.hurry)
+        self.broker.drain(lambda: self._hall.when_quiet(self.hurry))
         timer = self._reactor.callLater(self.settings.drain_s, self.hurry)
         if self.broker.circuits:
             self.log.info(
@@ -263,6 +279,7 @@ class RouterService(MainService):
         if timer.active():
             timer.cancel()
         self.broker.end_all()
+        self._hall.close_doors()
         await self._hall.when_empty()
         if admin is not None:
             await maybeDeferred(admin.stopListening)

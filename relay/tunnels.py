@@ -155,13 +155,14 @@ class TunnelsService(MainService):
         return Outward(tunnel, self._reactor, self._around, self._hub, connected)
 
     def _say(self, tunnel: TunnelSettings) -> None:
+        named = dialect_keys()[tunnel.dialect].traits.services
         verb = "offers" if tunnel.role is Role.HOST else "listens for"
         for door in tunnel.doors:
             self.log.info(
-                "{name}: {verb} {service}: {endpoint}, {dialect} at {router}",
+                "{name}: {verb} {service}{endpoint}, {dialect} at {router}",
                 name=tunnel.name,
                 verb=verb,
-                service=door.service,
+                service=f"{door.service}: " if named else "",
                 endpoint=door.endpoint,
                 dialect=tunnel.dialect,
                 router=tunnel.router,

@@ -24,19 +24,10 @@ from relay.errors import (
     RelayError,
     TooLarge,
 )
+from relay.http import Request, Response
 from relay.interfaces import IConversation, IRouterFace, IServices, Route
 from relay.settings import MadeSecretFile
-from relay.vocabulary import (
-    Claims,
-    Credential,
-    Grant,
-    Missing,
-    Nothing,
-    Request,
-    Response,
-    Role,
-    SharedSecret,
-)
+from relay.vocabulary import Claims, Credential, Grant, Missing, Nothing, Role, SharedSecret
 
 API = "/api/v1"
 BODY_BYTES = 64 * 1024

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import cast
@@ -13,7 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTi
 from relay.addresses import with_port
 from relay.errors import CannotConnect, TargetRefused
 from relay.interfaces import IStream
-from relay.links.cutthrough import Hub
+from relay.links.cutthrough import Hub, connect_at_once, loopback_of
 from relay.links.listening import listen
 from relay.links.stdio import IReactor, StdioStream
 from relay.links.tcp import LocalFactory, LocalStream
@@ -106,22 +107,48 @@ async def connect_service(reactor: IReactorTime, hub: Hub | None, endpoint: str)
     :param endpoint: Twisted client endpoint string
     :raises TargetRefused: with the address and why
     """
+    factory_of = functools.partial(LocalFactory, reactor, hub)
+    address = None if hub is None else loopback_of(endpoint)
+    if hub is not None and address is not None:
+        stream = _connect_at_once(hub, address, factory_of, endpoint)
+        if stream is not None:
+            return stream
     ready: list[LocalStream] = []
     timer: IDelayedCall | None = None
     try:
         attempt = clientFromString(reactor, endpoint).connect(
-            LocalFactory(reactor, hub, ready.append, lambda _: None)
+            factory_of(ready.append, lambda _: None)
         )
         timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
         await attempt
     except Exception as error:
-        raise TargetRefused(
-            f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
-        ) from error
+        raise _refused(endpoint, error) from error
     finally:
         if timer is not None and timer.active():
             timer.cancel()
     return ready[0]
+
+
+def _connect_at_once(
+    hub: Hub, address: tuple[str, int], factory_of: Callable[..., LocalFactory], endpoint: str
+) -> LocalStream | None:
+    """:returns: None: it has to be waited for. :raises TargetRefused: with the address and why"""
+    ready: list[LocalStream] = []
+    stream = factory_of(ready.append, lambda _: None).buildProtocol(None)
+    try:
+        end = connect_at_once(hub, address, stream)
+    except OSError as error:
+        raise _refused(endpoint, error) from error
+    if end is None:
+        return None
+    stream.makeConnection(end)
+    return stream
+
+
+def _refused(endpoint: str, error: Exception) -> TargetRefused:
+    return TargetRefused(
+        f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
+    )
 
 
 def _plain(error: object) -> str:

@@ -1,161 +1,134 @@
 """The HTTP front door, one per listening endpoint: request head -> dialect, or refusal.
 
 Every request of a kept connection is routed anew. A WebSocket handshake that was admitted leaves
-this module with all its bytes; a plain request is answered here.
+this module with all its bytes; a plain request is answered here, or by a host.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol
-from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.logger import Logger
+from twisted.internet.interfaces import IAddress, ITransport
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
-from zope.interface import implementer
 
-from relay.addresses import unmapped
 from relay.core.admission import Admission
-from relay.core.liveness import Entry
-from relay.errors import LimitReached, NotFound, RelayError, TlsFailed
-from relay.interfaces import IRouterFace, Route
+from relay.errors import BadRequest, CallFailed, NotFound, RelayError
+from relay.http import Request, Response
+from relay.interfaces import Forwarding, IRouterFace, Route
+from relay.links.cutthrough import RawEnd, take_stream
 from relay.links.hall import Hall
 from relay.links.heads import as_request
-from relay.links.linger import Linger
-from relay.links.request_reader import RequestReader
-from relay.links.responses import BROKEN, LATE, encode_response, refusal
-from relay.links.secure import SecureTransport
-from relay.links.sockets import tune
-from relay.tls import explain_visitor_failure
-from relay.vocabulary import Request, Response
+from relay.links.responses import BROKEN, encode_response, refusal
+from relay.links.sockets import unsent_bytes
+from relay.links.viewer.exchange import Exchange
+from relay.links.visitor import Visitor
+from relay.vocabulary import Grant
 
 KEEP_ALIVE_S = 60.0
-LINGER_REPLY_S = 1.0
-QUEUE_TIMEOUT_S = 5.0
 READ_AHEAD_BYTES = 64 * 1024
-BUSY_RETRY_S = 2
+UNTAKEN_BYTES = 64 * 1024
+"""Who has so much of our answers still to take gets no further one on the same connection."""
 
 
-@implementer(IHalfCloseableProtocol)
-class FrontDoor(Protocol):
-    """One connection until it is known what it wants.
+class FrontDoor(Visitor):
+    """One connection, request by request, until one of them makes a link of it.
 
     :param faces: the dialects behind this listener, most specific first; asked anew for each
         request
     """
 
-    log = Logger()
-
     def __init__(self, hall: Hall, faces: Callable[[], Sequence[IRouterFace]]) -> None:
-        self._hall = hall
+        super().__init__(hall)
         self._faces = faces
-        self._reader = RequestReader(hall.limits.head_bytes)
         self._request: Request | None = None
         self._face: IRouterFace | None = None
         self._body_limit = 0
-        self._timer: IDelayedCall | Entry | None = None
         self._work: Deferred[None] | None = None
-        self._linger: Linger | None = None
-        self._queued = False
-        self._closing = False
-        self._read_over = False
-        self._counted = False
-        self._visitor = ""
-        self._address = ""
-        self._port = 0
+        self._exchange: Exchange | None = None
         self._started = 0.0
+        self._kept = False  # and nothing of another request has come yet
 
     # -- Twisted ---------------------------------------------------------------------------------
 
     @override
-    def connectionMade(self) -> None:
-        """A connection was accepted: it waits unread while too many handshakes are in progress."""
-        tune(self.transport)
-        peer: IAddress = self.transport.getPeer()  # type: ignore[union-attr]
-        self._address = address_of(peer)
-        self._port = getattr(peer, "port", 0)
-        self._visitor = self._address
-        self._hall.visitors[self._visitor] += 1
-        limit = self._hall.limits.links_per_address
-        if limit and self._hall.visitors[self._visitor] > limit:
-            self._refuse(
-                LimitReached(f"{limit} connections of yours have shown no credential yet", "", 1)
-            )
-        elif self._hall.handshakes < self._hall.limits.handshakes:
-            self._begin()
-        else:
-            self._queued = True
-            self.transport.pauseProducing()  # type: ignore[union-attr]
-            self._hall.queue.append(self)
-            self._timer = self._hall.reactor.callLater(QUEUE_TIMEOUT_S, self._queue_late)
-
-    def begin(self) -> None:
-        """It was its turn in the queue."""
-        self._stop_timer()
-        self._queued = False
-        self.transport.resumeProducing()  # type: ignore[union-attr]
-        self._begin()
-
-    def _begin(self) -> None:
-        """Give it time for one head."""
-        self._count_handshake(True)
-        self._wait_for_head(self._hall.limits.head_s)
-        if self._reader.has_begun():
-            self._hall.reactor.callLater(0, self._read_rest)
-
-    @override
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of a head, of a body, or behind a request that is being judged."""
+        """Bytes of a head, of a body, or behind a request that is being answered."""
         if self._closing:
             return
+        if self._exchange is not None:
+            data = self._exchange.received(data)
+            if not data:
+                return
         self._reader.receive(data)
-        if self._queued:
+        if self._is_waiting():
             return  # it came with a PROXY header, behind which nothing is read yet
-        if self._work is None:
-            self._read()
+        if not self._is_busy():
+            self._read_on()
         elif self._reader.unread_bytes() > READ_AHEAD_BYTES:
             self.transport.pauseProducing()  # type: ignore[union-attr]
 
     def readConnectionLost(self) -> None:
         """The peer sends no more; what it has asked for is answered all the same."""
         self._read_over = True
-        if self._work is None and self.transport is not None:
+        if self._exchange is not None:
+            self._exchange.read_ended()
+        elif self._work is None and self._reader.has_begun():
+            self._hall.reactor.callLater(0, self.read)  # a request may have come along with the end
+        elif self._work is None and self.transport is not None:
             self._closing = True
             self.transport.loseConnection()
-
-    def writeConnectionLost(self) -> None:
-        """Our own half-close is out."""
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The peer gave up, or we closed."""
-        if self._request is None and not self._reader.has_begun():
-            why = explain_visitor_failure(reason)
-            if why:
-                self._count_refusal(TlsFailed(why))
-        self._closing = True
-        self._leave()
-        self._stop_timer()
-        self._count_handshake(False)
-        if self in self._hall.queue:
-            self._hall.queue.remove(self)
-        if self._linger is not None:
-            self._linger.stop()
+        super().connectionLost(reason)
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.lost()
         if self._work is not None:
             self._work.cancel()
+        self._hall.answered()
 
     # -- reading ---------------------------------------------------------------------------------
 
-    def _read(self) -> None:
+    @override
+    def read(self) -> None:
+        """Read what had come already."""
+        if not self._closing and not self._is_busy():
+            self._read_on()
+            if self._is_busy() or self._closing or (self._kept and self._reader.has_begun()):
+                return  # another turn comes
+            if self._read_over:
+                self._close()
+            else:
+                self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    @override
+    def _is_asking(self) -> bool:
+        return self._request is not None or super()._is_asking()
+
+    @override
+    def is_answering(self) -> bool:
+        """:returns: whether a host is answering, or its answer is still being taken"""
+        return self._exchange is not None
+
+    def _is_busy(self) -> bool:
+        """:returns: whether a request is being answered"""
+        return self._work is not None or self._exchange is not None
+
+    def _read_on(self) -> None:
         try:
-            while self._work is None and not self._closing:
+            while not (self._is_busy() or self._closing):
                 if self._request is None:
                     head = self._reader.head()
                     if head is None:
-                        return
+                        return self._head_begun()
+                    self._kept = False
                     self._head_received(head)
                 else:
                     body = self._reader.body(self._body_limit)
@@ -163,13 +136,21 @@ class FrontDoor(Protocol):
                         return
                     self._request = self._request._replace(body=body)
                     self._judge(self._request)
+                    if self._kept:
+                        return  # the next request has its own turn
         except RelayError as error:
-            self._refuse(error)
+            self.refuse(error)
+
+    def _head_begun(self) -> None:
+        """A part of a head came; on a kept connection its time begins now."""
+        if self._kept and self._reader.has_begun():
+            self._kept = False
+            self._wait_for_head(self._hall.limits.head_s)
 
     def _head_received(self, head: h11.Request) -> None:
         self._started = self._hall.reactor.seconds()
-        request = as_request(head, hasattr(self.transport, "getPeerCertificate"))
-        request = request._replace(peer=self._hall.believed_peer(self._address, request))
+        request = as_request(head, self.secure)
+        request = request._replace(peer=self._hall.believed_peer(self.address, request))
         self._request = request
         self._face = self._face_for(request)
         if self._face is None:
@@ -178,7 +159,9 @@ class FrontDoor(Protocol):
             route = self._face.route(request)
         except RelayError:
             return self._judge(request)  # admission refuses, counts and logs it
-        if route.websocket:
+        if route.claims and self._is_taken(request, route.claims):
+            raise BadRequest(f"/{route.claims[:200]}/ leads to another dialect here")
+        if route.websocket or route.forwards:
             self._judge(request, route)
         else:
             self._body_limit = route.body_bytes
@@ -188,6 +171,12 @@ class FrontDoor(Protocol):
         faces = self._faces()
         matching = (face for face in faces if face.matches(request))
         return next(matching, faces[0] if len(faces) == 1 else None)
+
+    def _is_taken(self, request: Request, segment: str) -> bool:
+        """:returns: whether paths with this first part are another dialect's"""
+        path = f"/{segment}/"
+        wanted = request._replace(path=path, target=path, query="")
+        return self._face_for(wanted) is not self._face
 
     # -- judging ---------------------------------------------------------------------------------
 
@@ -200,13 +189,18 @@ class FrontDoor(Protocol):
             self._broken(Failure())
 
     def _admit(self, face: IRouterFace, request: Request, route: Route | None) -> None:
-        """Nearly all that is admitted is a link, at once: Deferreds are made for the others."""
+        """Nearly all that is admitted is a link or a viewer's request, at once: Deferreds are made
+        for the others.
+        """
         try:
             admitted = self._hall.reception.admit(face, request, route)
         except RelayError as error:
-            return self._answered(refusal(error, face))
-        if isinstance(admitted, Admission) and admitted.conversation is not None:
-            return self._enter(admitted, request)
+            return self._answered(refusal(error, face, request))
+        if isinstance(admitted, Admission):
+            if admitted.conversation is not None:
+                return self._enter(admitted, request)
+            if admitted.forwarding is not None and admitted.grant is not None:
+                return self._forward(admitted.forwarding, admitted.grant, request)
         work = Deferred.fromCoroutine(self._serve(face, request, admitted))
         if not work.called:
             self._work = work
@@ -218,7 +212,7 @@ class FrontDoor(Protocol):
         try:
             admission = admitted if isinstance(admitted, Admission) else await admitted
         except RelayError as error:
-            return self._answered(refusal(error, face))
+            return self._answered(refusal(error, face, request))
         if admission.conversation is not None:
             self._work = None
             return self._enter(admission, request)
@@ -229,20 +223,21 @@ class FrontDoor(Protocol):
             )
         except RelayError as error:
             self._hall.reception.refused(face.name, request.peer, request.path, error)
-            response = refusal(error, face)
+            response = refusal(error, face, request)
         self._answered(response)
 
     def _answered(self, response: Response) -> None:
         self._work = None
-        self._send(response)
+        self.send(response)
 
     def _enter(self, admission: Admission, request: Request) -> None:
         transport = self.transport
         if self._closing or transport is None:
             return
         self._closing = True
-        self._leave()
-        self._count_handshake(False)
+        self._hall.doors.discard(self)
+        if self._turn is not None:
+            self._turn.forget()
         if self._read_over:
             # it has left, and a link would never hear of it
             transport.loseConnection()
@@ -250,33 +245,104 @@ class FrontDoor(Protocol):
         self._hall.around.metrics.handshake_s.observe(self._hall.reactor.seconds() - self._started)
         transport.resumeProducing()  # type: ignore[attr-defined]  # every Twisted stream transport has it
         key = request.header("sec-websocket-key") or ""
-        self._hall.enter(admission, transport, request.peer, self._port, key, self._reader.rest())
+        self._hall.enter(admission, transport, request.peer, self.port, key, self._reader.rest())
 
     def _broken(self, failure: Failure) -> None:
         self._work = None
         if failure.check(CancelledError):
             return
         self.log.failure("a request could not be handled", failure)
-        self._send(BROKEN)
+        self.send(BROKEN)
+
+    # -- a host answers --------------------------------------------------------------------------
+
+    def _forward(self, forwarding: Forwarding, grant: Grant, request: Request) -> None:
+        """Call the host that is to answer."""
+        if self._closing or self.transport is None:
+            return
+        self._shaken()
+        label = f"{request.peer}:{self.port}"
+        try:
+            exchange = Exchange(self, self._hall.around.wheel, request, forwarding, label)
+        except RelayError as error:
+            return self.failed(error)
+        self._exchange = exchange
+        self._reader.begin_again()
+        self._shift()
+        try:
+            self._hall.broker.call(exchange, grant, forwarding.call)
+        except RelayError as error:
+            exchange.refuse(0, error)
+
+    def _shift(self) -> None:
+        """Leave Twisted's transport, where that can be: what a host answers goes out at once."""
+        if self._hall.limits.cut_through and not isinstance(self.transport, RawEnd):
+            end = take_stream(self._hall.hub, self.transport, self)
+            if end is not None:
+                self.transport = cast(ITransport, end)
+                end.resumeProducing()
+
+    def early(self) -> bytes:
+        """:returns: what has come behind the head of the request that a host answers"""
+        return self._reader.take()
+
+    def unread(self, rest: bytes) -> None:
+        """Keep what belongs to the next request."""
+        self._reader.receive(rest)
+
+    def read_on(self) -> None:
+        """Read on, unless enough waits already."""
+        if self._reader.unread_bytes() <= READ_AHEAD_BYTES:
+            self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def half_close(self) -> bool:
+        """Say that nothing more comes. :returns: whether that can be said"""
+        if self.secure and not isinstance(self.transport, RawEnd):
+            return False  # Twisted's TLS would shut TCP below what is still to go out
+        self.transport.loseWriteConnection()  # type: ignore[union-attr]
+        return True
+
+    def failed(self, error: RelayError) -> None:
+        """The host did not answer."""
+        face, request = self._face, self._request
+        assert face is not None
+        assert request is not None
+        exchange, self._exchange = self._exchange, None
+        if isinstance(error, CallFailed) or (exchange is not None and exchange.has_circuit):
+            # counted where it failed
+            self._hall.reception.tell_refusal(face.name, request.peer, request.path, error)
+        else:
+            self._hall.reception.refused(face.name, request.peer, request.path, error)
+        self.send(refusal(error, face, request))
+        self._hall.answered()
+
+    def answered(self, keep: bool) -> None:
+        """The host's answer is out, whole."""
+        self._exchange = None
+        if keep and not self._closing:
+            self._begin_again()
+        else:
+            self._close()
+        self._hall.answered()
+
+    def broken(self) -> None:
+        """The host's answer ended in its midst."""
+        self._exchange = None
+        self._closing = True
+        self.transport.abortConnection()  # type: ignore[union-attr]
+        self._hall.answered()
 
     # -- answering -------------------------------------------------------------------------------
 
-    def _refuse(self, error: RelayError) -> None:
+    @override
+    def refuse(self, error: RelayError) -> None:
         """Refuse what never got as far as a dialect."""
         self._count_refusal(error)
-        self._send(refusal(error, self._face))
+        self.send(refusal(error, self._face, self._request))
 
-    def _count_refusal(self, error: RelayError) -> None:
-        self._hall.around.metrics.refused("http", error.reason)
-        self.log.info(
-            "refused {peer}: {reason}: {text}",
-            event="refused",
-            peer=self._address,
-            reason=error.reason.value,
-            text=error.text,
-        )
-
-    def _send(self, response: Response) -> None:
+    @override
+    def send(self, response: Response) -> None:
+        """Answer a request, or what cannot become one."""
         if self._closing or self.transport is None:
             return
         request = self._request
@@ -285,91 +351,28 @@ class FrontDoor(Protocol):
             and request is not None
             and request.http_version == "1.1"
             and self._reader.is_whole()
+            and unsent_bytes(self.transport) <= UNTAKEN_BYTES
         )
         head_only = request is not None and request.method == "HEAD"
         self.transport.write(encode_response(response, keep, head_only))
         if keep:
+            self._shaken()
+            self._reader.begin_again()
             self._begin_again()
         else:
             self._close()
 
     def _begin_again(self) -> None:
         """The next request of a kept connection."""
-        self._reader.begin_again()
         self._request, self._face = None, None
+        self._kept = True
         if self._reader.has_begun():
             # in a turn of its own: a pipeline of requests must not nest
-            self._hall.reactor.callLater(0, self._read_rest)
+            self._hall.reactor.callLater(0, self.read)
         elif self._read_over:
             return self._close()
         self._wait_for_head(KEEP_ALIVE_S)
-        self.transport.resumeProducing()  # type: ignore[union-attr]
-
-    def _read_rest(self) -> None:
-        if not self._closing and self._work is None:
-            self._read()
-            if self._read_over and self._work is None:
-                self._close()
-
-    def _close(self) -> None:
-        """Close behind what was sent; what still arrives is dropped, so that no reset eats it."""
-        if self._closing or self.transport is None:
-            return
-        self._closing = True
-        self._stop_timer()
-        self._count_handshake(False)
-        if self._read_over or isinstance(self.transport, SecureTransport):
-            self.transport.loseConnection()  # TLS says its own goodbye
-            return
-        self.transport.loseWriteConnection()  # type: ignore[attr-defined]
-        self.transport.resumeProducing()  # type: ignore[attr-defined]
-        hard = self.transport.abortConnection  # type: ignore[attr-defined]
-        lose = self.transport.loseConnection
-        self._linger = Linger(self.transport, self._hall.reactor, LINGER_REPLY_S, lose, hard)
-
-    # -- waiting ---------------------------------------------------------------------------------
-
-    def _wait_for_head(self, seconds: float) -> None:
-        self._stop_timer()
-        if seconds:
-            # nearly every one of these is cancelled at once, which a wheel does at less cost
-            self._timer = self._hall.around.wheel.after(seconds, self._head_late)
-
-    def _queue_late(self) -> None:
-        self._timer = None
-        self._hall.queue.remove(self)
-        busy = f"{self._hall.limits.handshakes} handshakes are in progress"
-        self._refuse(LimitReached(busy, retry_after_s=BUSY_RETRY_S))
-
-    def _head_late(self) -> None:
-        self._timer = None
-        if self._request is not None or self._reader.has_begun():
-            self._send(LATE)
-        else:
-            self._close()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _leave(self) -> None:
-        """The visitor has shown a credential, or is gone."""
-        visitor, self._visitor = self._visitor, ""
-        if visitor:
-            self._hall.leave(visitor)
-
-    def _count_handshake(self, begins: bool) -> None:
-        if begins != self._counted:
-            self._counted = begins
-            self._hall.handshakes += 1 if begins else -1
-            if not begins and self._hall.queue:
-                self._hall.done_shaking()
-
-
-def address_of(peer: IAddress) -> str:
-    """:returns: the host, or what else there is to tell a connection's other end by"""
-    return unmapped(str(getattr(peer, "host", None) or getattr(peer, "name", None) or "local"))
+        self.read_on()
 
 
 class FrontFactory(Factory):

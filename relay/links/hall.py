@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
 from collections.abc import Callable
-from typing import Protocol as TypingProtocol
-from typing import cast
+from typing import Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime, ITransport
@@ -16,21 +14,25 @@ from relay.core.admission import Admission, Reception
 from relay.core.broker import Broker
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
+from relay.http import Request
 from relay.interfaces import ILink, IServices
 from relay.links.cutthrough import Hub, faster
+from relay.links.turns import Turns
 from relay.links.websocket import ServerLink, ServerLinkFactory
 from relay.settings.model import Limits
-from relay.vocabulary import Request
 
 EMPTY_S = 3.0
 """How long a stopping router waits for peers to answer its Close."""
 
 
-class IVisitor(TypingProtocol):
-    """A connection that waits for its turn."""
+class IDoor(Protocol):
+    """A connection that is no link."""
 
-    def begin(self) -> None:
-        """It is its turn."""
+    def is_answering(self) -> bool:
+        """:returns: whether a host is answering a request of it, or the answer is being taken"""
+
+    def leave(self) -> None:
+        """Close, behind what was sent."""
 
 
 class Hall:
@@ -38,8 +40,8 @@ class Hall:
 
     :param believed_peer: the address that counts, of the one that connected and the request
     :param hub: of the cut-through gear
-    :ivar visitors: connections without a grant yet, by address
-    :ivar queue: connections that wait unread for a handshake to end
+    :ivar turns: of those who knock
+    :ivar doors: connections that are no links
     :ivar liveness: ping and dead time by dialect
     """
 
@@ -63,13 +65,13 @@ class Hall:
         self.believed_peer = believed_peer
         self.liveness: dict[str, tuple[float, float]] = {}
         self.websockets = ServerLinkFactory(reactor)
-        self._hub = hub
-        self.handshakes = 0
+        self.hub = hub
+        self.turns = Turns(reactor, lambda: around.limits)
+        self.doors: set[IDoor] = set()
         self.links = 0
-        self.visitors: Counter[str] = Counter()
-        self.queue: deque[IVisitor] = deque()
         self._open = 0
         self._empty: list[Deferred[None]] = []
+        self._quiet: Callable[[], None] | None = None
         self._link_gone = self._gone  # one for all links
 
     @property
@@ -110,7 +112,7 @@ class Hall:
         ping_s, dead_s = self.liveness.get(admission.face.name, (0.0, 0.0))
 
         def opened(link: ServerLink) -> None:
-            held = faster(self._hub, link, conversation) if self.limits.cut_through else link
+            held = faster(self.hub, link, conversation) if self.limits.cut_through else link
             session = Session(
                 held,
                 conversation,
@@ -131,9 +133,9 @@ class Hall:
                 subject=admission.grant.subject if admission.grant else "?",
             )
             if admission.grant is None:
-                self.visitors[peer] += 1
+                self.turns.visitors[peer] += 1
                 self.reception.expect_hello(
-                    session, admission.face.name, peer, lambda: self.leave(peer)
+                    session, admission.face.name, peer, lambda: self.turns.leave(peer)
                 )
             session.opened()
 
@@ -147,14 +149,25 @@ class Hall:
         link.makeConnection(transport)
         link.begin(key, received)
 
-    def leave(self, visitor: str) -> None:
-        """A visitor has shown a credential, or is gone."""
-        self.visitors[visitor] -= 1
-        if not self.visitors[visitor]:
-            del self.visitors[visitor]
+    def when_quiet(self, quiet: Callable[[], None]) -> None:
+        """:param quiet: called once no answer is on its way, at once when none is"""
+        self._quiet = quiet
+        self.answered()
+
+    def answered(self) -> None:
+        """A door has answered, or is gone."""
+        if self._quiet is not None and not any(door.is_answering() for door in self.doors):
+            quiet, self._quiet = self._quiet, None
+            quiet()
+        self._look_around()
+
+    def close_doors(self) -> None:
+        """Close every connection that is no link."""
+        for door in tuple(self.doors):
+            door.leave()
 
     def when_empty(self) -> Deferred[None]:
-        """:returns: fires when every link's connection is gone, within :data:`EMPTY_S`."""
+        """:returns: fires when every connection is gone, within :data:`EMPTY_S`."""
         waiting: Deferred[None] = Deferred()
         self._empty.append(waiting)
         timer = self.reactor.callLater(EMPTY_S, self._tell_empty)
@@ -167,17 +180,12 @@ class Hall:
 
         return waiting.addCallback(stop_timer)
 
-    def done_shaking(self) -> None:
-        """A handshake is over: the next in the queue may begin."""
-        while self.queue and self.handshakes < self.limits.handshakes:
-            self.queue.popleft().begin()
-
     def _gone(self, link: ILink) -> None:
         self._open -= 1
         self._look_around()
 
     def _look_around(self) -> None:
-        if not self._open:
+        if not (self._open or self.doors):
             self._tell_empty()
 
     def _tell_empty(self) -> None:

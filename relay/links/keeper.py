@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol as TypingProtocol
 from typing import cast
 
@@ -32,11 +32,10 @@ from relay.errors import (
     RelayError,
     TlsFailed,
 )
-from relay.interfaces import ITunnelSession
+from relay.outside import FINAL_STATUSES, ITunnelSession
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Close, Reason
 
-FINAL_STATUSES = (401, 403)
 JUST_ASKED_S = 1.0
 """A link that ends so soon after the router's last call is connected again at once."""
 
@@ -74,6 +73,7 @@ class Keeper:
     :class:`relay.core.patience.Patience`.
 
     :param kept: whose errand it is
+    :param final: statuses that refuse us for good when they come first
     """
 
     log = Logger()
@@ -83,7 +83,9 @@ class Keeper:
         kept: IKept,
         errand: Callable[[], Awaitable[ITunnelSession]],
         reactor: IReactorTime,
+        final: Collection[int] = FINAL_STATUSES,
     ) -> None:
+        self._final_statuses = final
         self._final: Deferred[None] = Deferred()
         self._kept = kept
         self._errand = errand
@@ -141,7 +143,7 @@ class Keeper:
         settings = self._kept.settings
         what = f"cannot reach {settings.router}"
         refused_us = isinstance(error, AuthError) or (
-            isinstance(error, Refused) and error.status in FINAL_STATUSES
+            isinstance(error, Refused) and error.status in self._final_statuses
         )
         final = settings.reconnect == "no" or (
             refused_us and not self._stood_ever and settings.reconnect != "always"

@@ -10,6 +10,9 @@ import ipaddress
 import socket
 import struct
 import sys
+from typing import Any
+
+from relay.links.sockets import was_reset
 
 Address = tuple[str, int] | tuple[str, int, int, int]
 """As ``getsockname`` and ``getpeername`` give it for AF_INET and AF_INET6."""
@@ -52,6 +55,20 @@ def peer_has_closed(family: int, local: Address, peer: Address) -> bool | None:
             return _verdict(kernel.recv(ANSWER_BYTES), ports)
     except (OSError, ValueError):
         return None
+
+
+def far_end_has_closed(transport: Any) -> bool | None:
+    """:param transport: of Twisted, or what stands in for one
+    :returns: as :func:`peer_has_closed`; None also where it is no TCP connection
+    """
+    if was_reset(transport):
+        return True
+    ours, theirs = transport.getHost(), transport.getPeer()
+    handle = getattr(transport, "getHandle", None)
+    if handle is None or not hasattr(ours, "port"):
+        return None
+    ends = (ours.host, ours.port), (theirs.host, theirs.port)
+    return peer_has_closed(handle().family, *ends)
 
 
 def _question(family: int, source: Address, destination: Address) -> tuple[bytes, bytes]:

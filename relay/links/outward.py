@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import cast
 
 from twisted.internet.defer import Deferred, ensureDeferred
@@ -18,13 +19,22 @@ from relay.core.patience import Repetition
 from relay.core.session import Session
 from relay.core.stream import Circuit, join
 from relay.core.surroundings import Surroundings
-from relay.errors import GoingAway, NoSuchOffer, RelayError, TargetForbidden, TargetRefused
-from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
+from relay.errors import (
+    GoingAway,
+    NoSuchOffer,
+    Refused,
+    RelayError,
+    TargetForbidden,
+    TargetRefused,
+)
+from relay.interfaces import IConversation, IStream
 from relay.links.cutthrough import Hub
 from relay.links.dialer import Dialer
 from relay.links.doors import Doors, connect_service
 from relay.links.keeper import Keeper
 from relay.links.outgoing import CallAttempt, OutgoingLinks
+from relay.links.token_command import Tokens
+from relay.outside import FINAL_STATUSES, IOutward, ITunnelSession
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Event, Reason
 
@@ -72,6 +82,7 @@ class Outward:
         self._around = replace(around, limits=limits)
         self._connected = connected
         self._dialer = Dialer(settings, reactor)
+        self._tokens = Tokens(settings.token, reactor, self.report)
         self._links = OutgoingLinks(settings, self._around, hub, self._asked)
         self._errands: set[Deferred[None]] = set()
         self._repetition = Repetition()
@@ -107,6 +118,10 @@ class Outward:
 
         running.addBoth(over)
 
+    async def token(self) -> str:
+        """Read the tunnel's token afresh."""
+        return await self._tokens.read()
+
     # -- the router ------------------------------------------------------------------------------
 
     async def websocket(
@@ -121,7 +136,11 @@ class Outward:
             raise GoingAway("this program is stopping")
         silent: Deferred[None] = Deferred()
         silent.addCallback(lambda _: self._report_silence())
-        link, answer = await self._dialer.open(path, headers, silent)
+        try:
+            link, answer = await self._dialer.open(path, headers, silent)
+        except Refused as error:
+            self._tokens.refused(error)
+            raise
         if self._stopping:
             link.abort()
             raise GoingAway("this program is stopping")
@@ -145,6 +164,8 @@ class Outward:
 
     async def connect(self, endpoint: str) -> IStream:
         """Connect to a local service."""
+        if self._stopping:
+            raise GoingAway("this program is stopping")
         return await connect_service(self._reactor, self._local_hub, endpoint)
 
     async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
@@ -193,9 +214,13 @@ class Outward:
             self._served.append(waiting)
             await waiting
 
-    async def keep(self, errand: Callable[[], Awaitable[ITunnelSession]]) -> None:
+    async def keep(
+        self,
+        errand: Callable[[], Awaitable[ITunnelSession]],
+        final: Collection[int] = FINAL_STATUSES,
+    ) -> None:
         """Do ``errand`` for ever."""
-        self._keeper = Keeper(self, errand, self._reactor)
+        self._keeper = Keeper(self, errand, self._reactor, final)
         await self._keeper.run()
 
     def stood(self) -> None:
@@ -204,6 +229,20 @@ class Outward:
         self._silence.forget()
         self._stood_once = True
         self._connected()
+
+    def write(self, path: Path, text: str) -> None:
+        """Write a file, at once or not at all: somebody may wait for it to appear."""
+        beside = path.with_name(f"{path.name}.new")
+        try:
+            beside.write_text(text)
+            beside.replace(path)
+        except OSError as error:
+            self.log.error(
+                "{name}: cannot write {path}: {why}",
+                name=self.settings.name,
+                path=str(path),
+                why=error.strerror,
+            )
 
     def report(self, text: str) -> None:
         """Log one line, with the tunnel's name in front."""

@@ -5,7 +5,13 @@ from __future__ import annotations
 import h11
 
 from relay.errors import TooLarge
-from relay.links.heads import check_head, in_words
+from relay.links.heads import (
+    check_beginning,
+    check_head,
+    find_head_end,
+    in_words,
+    with_ascii_target,
+)
 
 
 class RequestReader:
@@ -40,18 +46,24 @@ class RequestReader:
         :raises TooLarge: above ``head_bytes``
         :raises BadRequest: for what is no HTTP/1.1
         """
-        self._raw += self._unread
-        try:
-            event = self._event()
-        except h11.RemoteProtocolError as error:
-            raise in_words(error, bytes(self._raw), self._head_bytes) from error
-        if not isinstance(event, h11.Request):
+        raw = self._raw
+        searched = len(raw)
+        raw += self._unread
+        self._unread.clear()
+        end = find_head_end(raw, searched)
+        check_beginning(raw, self._head_bytes if end < 0 else len(raw))
+        if end < 0:
             return None
-        trailing, _ = self._http.trailing_data
-        head = self._raw[: len(self._raw) - len(trailing)]
-        self._raw.clear()
-        check_head(bytes(head), self._head_bytes)
-        return event
+        head = bytes(raw[:end])
+        check_head(head, self._head_bytes)
+        self._unread = raw[end:]
+        self._raw = bytearray()
+        try:
+            self._http.receive_data(with_ascii_target(head))
+            event = self._http.next_event()
+        except h11.RemoteProtocolError as error:
+            raise in_words(error, head, self._head_bytes) from error
+        return event if isinstance(event, h11.Request) else None
 
     def body(self, limit_bytes: int) -> bytes | None:
         """Read the body behind the head.
@@ -77,6 +89,12 @@ class RequestReader:
         """:returns: what came behind the head, unread"""
         trailing, _ = self._http.trailing_data
         return bytes(trailing + self._unread)
+
+    def take(self) -> bytes:
+        """:returns: what nobody has asked for yet; it is nobody's afterwards"""
+        data = bytes(self._unread)
+        self._unread.clear()
+        return data
 
     def begin_again(self) -> None:
         """Expect another request, whose beginning may be here already."""

@@ -26,6 +26,7 @@ class SecureTransport(BufferingTLSTransport):
 
     factory: Any  # SecureFactory; Twisted's generic wrappers cannot say so
     transport: Any  # TCP, or what else the connection runs over
+    _gone: bool = False
     _linger: Linger | None = None
 
     @override
@@ -44,12 +45,13 @@ class SecureTransport(BufferingTLSTransport):
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        self._gone = True  # what Twisted still reads may be the peer's goodbye
         if self._linger is not None:
             self._linger.stop()
         super().connectionLost(reason)
 
     def _end_within_bounds(self) -> None:
-        if self._linger is None and self.connected:
+        if self._linger is None and self.connected and not self._gone:
             # its goodbye, or its end, is not heard by who does not read
             self.transport.resumeProducing()
             self._linger = Linger(

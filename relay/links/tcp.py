@@ -27,7 +27,7 @@ from relay.core.stream import Stream
 from relay.interfaces import IStream
 from relay.links.cutthrough import Hub, RawEnd, take_stream
 from relay.links.linger import Linger
-from relay.links.local_peer import peer_has_closed
+from relay.links.local_peer import far_end_has_closed
 from relay.links.sockets import has_ended, tune, unread_bytes, was_reset
 from relay.outlets import IOutlet
 from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
@@ -210,17 +210,7 @@ class LocalStream(Stream, Protocol):
         """:returns: whether the application has closed for good rather than half-closed; None:
         unknown.
         """
-        if was_reset(self.transport):
-            return True
-        ours, theirs = self.transport.getHost(), self.transport.getPeer()
-        handle = getattr(self.transport, "getHandle", None)
-        if handle is None or not hasattr(ours, "port"):
-            return None
-        return peer_has_closed(
-            handle().family,
-            (ours.host, ours.port),
-            (theirs.host, theirs.port),
-        )
+        return far_end_has_closed(self.transport)
 
     @override
     def has_given_up(self) -> bool | None:
@@ -236,7 +226,8 @@ class LocalStream(Stream, Protocol):
 
     def _shift(self) -> None:
         """Leave Twisted's transport, of which nothing was read yet."""
-        if self._hub is not None and self._lost is None and not self.closed:
+        there = isinstance(self.transport, RawEnd)
+        if self._hub is not None and self._lost is None and not self.closed and not there:
             end = take_stream(self._hub, self.transport, self)
             if end is not None:
                 self.transport = end

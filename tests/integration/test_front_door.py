@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 import pytest_twisted
 
-from relay.links import front
+from relay.links import turns
 from relay.settings.model import Limits
 from tests.integration.portal_ours import RouterMaker
 from tests.integration.portal_peers import END_S, bearer
@@ -133,8 +133,8 @@ async def test_a_full_queue_is_told_of(
     start_router: RouterMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who waited 5 s for its turn gets 503 ``limit`` with Retry-After; who left is forgotten."""
-    assert front.QUEUE_TIMEOUT_S == 5
-    monkeypatch.setattr(front, "QUEUE_TIMEOUT_S", SHORT_S)
+    assert turns.QUEUE_TIMEOUT_S == 5
+    monkeypatch.setattr(turns, "QUEUE_TIMEOUT_S", SHORT_S)
     router, _ = await start_router.start(limits(handshakes=1))
     portal = router.portal()
     busy = await router.dial()
@@ -168,7 +168,7 @@ async def test_visitors_of_one_address_are_bounded(start_router: RouterMaker) ->
 
     # whoever was turned away counts until it has heard so
     hall = ours.service._hall
-    await until(lambda: True if hall.visitors.total() < 3 else None, "room")
+    await until(lambda: True if hall.turns.visitors.total() < 3 else None, "room")
     assert await router.status(CLIENT, portal.client_token) == 101
     assert (await portal.incoming(control)).service_name == "ssh"
     assert len(calls) == 5
@@ -310,15 +310,15 @@ async def test_visitors_behind_a_proxy_wait_for_their_turn(start_router: RouterM
     hall = ours.service._hall
     busy = await router.dial()
     busy.write(V1)
-    await until(lambda: hall.handshakes or None, "handshake")
+    await until(lambda: hall.turns.handshakes or None, "handshake")
     waiting = await router.dial()
     waiting.write(V1 + handshake(portal.host_token))
-    await until(lambda: hall.queue or None, "queue")
+    await until(lambda: hall.turns.queue or None, "queue")
     assert waiting.nothing_came()
     assert not ours.service.broker.sessions
     busy.drop()
     assert (await waiting.response()).status == 101
-    assert (hall.handshakes, len(hall.queue)) == (0, 0)
+    assert (hall.turns.handshakes, len(hall.turns.queue)) == (0, 0)
 
 
 @pytest_twisted.ensureDeferred
@@ -326,14 +326,14 @@ async def test_a_full_queue_behind_a_proxy(
     start_router: RouterMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who is turned away is told why, and no reset follows for what was not read."""
-    monkeypatch.setattr(front, "QUEUE_TIMEOUT_S", SHORT_S)
+    monkeypatch.setattr(turns, "QUEUE_TIMEOUT_S", SHORT_S)
     router, ours = await start_router.start(limits(handshakes=1), **BEHIND_A_PROXY)
     busy = await router.dial()
     busy.write(V1)
-    await until(lambda: ours.service._hall.handshakes or None, "handshake")
+    await until(lambda: ours.service._hall.turns.handshakes or None, "handshake")
     waiting = await router.dial()
     waiting.write(V1)
-    await until(lambda: ours.service._hall.queue or None, "queue")
+    await until(lambda: ours.service._hall.turns.queue or None, "queue")
     waiting.write(handshake(router.portal().host_token))
     assert (await waiting.response(SHORT_S + END_S)).status == 503
     await waiting.everything(END_S)

@@ -9,7 +9,7 @@ import pytest
 import pytest_twisted
 import trustme
 
-from relay.links import front
+from relay.links import turns
 from relay.settings.model import Door, Limits
 from relay.vocabulary import Role
 from tests.integration.portal_ours import RouterMaker, TunnelMaker
@@ -83,7 +83,7 @@ async def test_refused_in_the_queue(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Who waited too long for a turn is told so once its handshake is over, or goes without it."""
-    monkeypatch.setattr(front, "QUEUE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(turns, "QUEUE_TIMEOUT_S", 0.05)
     limits = Limits(failed_logins_per_min=0, handshakes=1)
     router, _ = await start_router.start(limits, authority=tls_authority)
     first, silent = await connect(router.port), await connect(router.port)
