@@ -1,7 +1,8 @@
 """``relay bench``: what a tunnel costs on this machine, beside a plain TCP relay.
 
 Router, host and client run as processes of their own, as in earnest, and so do the loads at both
-ends. The plain relay is one process of Twisted's ``protocols.portforward``.
+ends. Where viewers come to the router by HTTP there is no client, and requests are measured. The
+plain relay is one process of Twisted's ``protocols.portforward``.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ import statistics
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from relay.commands.demo import ROUTER_INI, TOKENS, TUNNEL_INI
 from relay.commands.output import add_json, hint, result
+from relay.commands.shows import SHOWS, router_ini, tunnel_ini
 from relay.dialects import dialect_keys
 from relay.errors import RelayError
 from relay.measuring.figures import ratios, shown
 from relay.measuring.processes import LOOPBACK, START_S, Crew, Late, Program, free_ports
-from relay.measuring.runs import Inexact, Trips, Way, bulk, hold_answered, load, told, trips
+from relay.measuring.runs import Inexact, Trips, Way, bulk, hold_answered, service, trips, web_way
 from relay.nvx import check_nvx
 from relay.settings import read_router
 from relay.vocabulary import Role
@@ -38,7 +39,7 @@ REMEDY = "try again while the machine has less to do, or see whether it works wi
 class Line(NamedTuple):
     """One measured thing, round by round.
 
-    :ivar relay: through client, router and host
+    :ivar relay: through the tunnel's programs
     :ivar plain: through the plain relay
     """
 
@@ -57,7 +58,7 @@ class Line(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``relay bench`` takes."""
     parser.add_argument(
-        "--dialect", choices=sorted(TOKENS), default="portal", help="what is spoken to the router"
+        "--dialect", choices=sorted(SHOWS), default="portal", help="what is spoken to the router"
     )
     parser.add_argument(
         "--seconds",
@@ -97,7 +98,8 @@ def run(arguments: argparse.Namespace) -> int:
         "lines": [{**line._asdict(), "ratio": line.ratio} for line in lines],
     }
     result(arguments.json, value, "\n".join(_table(lines)))
-    hint("relay: client, router and host, three processes; plain: one process that joins sockets")
+    programs = "router and host" if SHOWS[arguments.dialect].path else "client, router and host"
+    hint(f"relay: {programs}, each a process; plain: one process that joins sockets")
     return 0
 
 
@@ -134,10 +136,13 @@ def _one_line(error: Exception) -> str:
 
 
 def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
-    hint("starting router, host, client and a plain TCP relay")
+    hint("starting the tunnel's programs and a plain TCP relay")
     tunnel = _tunnel(crew, arguments.dialect)
     door, target = free_ports(2)
-    plain = _way(door, target, crew.forward(door, target))
+    forward = crew.forward(door, target)
+    is_web = tunnel.near["kind"] == "web"
+    plain = web_way(door, "", target, forward) if is_web else _way(door, target, forward)
+    trip = "GET of 64 bytes" if is_web else "round trip of 64 bytes"
     seconds: float = arguments.seconds
     ways = (tunnel, plain)
     speeds: dict[bool, list[list[float]]] = {True: [], False: []}
@@ -154,8 +159,8 @@ def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
     return [
         _line("download", "MB/s", speeds[False]),
         _line("upload", "MB/s", speeds[True]),
-        _line("round trip of 64 bytes, median", "ms", [[t.p50_ms for t in one] for one in asked]),
-        _line("round trip of 64 bytes, p99", "ms", [[t.p99_ms for t in one] for one in asked]),
+        _line(f"{trip}, median", "ms", [[t.p50_ms for t in one] for one in asked]),
+        _line(f"{trip}, p99", "ms", [[t.p99_ms for t in one] for one in asked]),
         Line("idle connection, in the router", "KiB", (router,), (relay,)),
         Line("idle connection, in all programs", "KiB", (sum(idle[0]),), (relay,)),
     ]
@@ -168,8 +173,7 @@ def _line(what: str, unit: str, rounds: Sequence[Sequence[float]]) -> Line:
 
 def _idle_kib(crew: Crew, way: Way) -> list[float]:
     """:returns: for each program between, what an idle connection adds."""
-    far = load(crew, {"do": "echo", "count": 0, "place": way.far})
-    told(far, "ready")
+    far = service(crew, way)
     before = [program.rss_kib() for program in way.programs]
     near = hold_answered(crew, way.near, IDLE)
     grown = [
@@ -181,17 +185,20 @@ def _idle_kib(crew: Crew, way: Way) -> list[float]:
 
 
 def _tunnel(crew: Crew, dialect: str) -> Way:
-    """Start the three daemons. :returns: the way through them; the router is its first program"""
-    config = str(crew.write("relay.ini", ROUTER_INI.format(port=0, dialect=dialect)))
+    """Start the daemons. :returns: the way through them; the router is its first program"""
+    config = str(crew.write("relay.ini", router_ini(dialect, 0)))
     router = crew.twistd("relay-router", "--config", config)
     router.says("ready")
     url = _found(router, r"listening at (\S+) for")
     settings = read_router({"config": config}, {}, crew.folder, dialect_keys())
-    for role, token in TOKENS[dialect](settings).items():
+    for role, token in SHOWS[dialect].tokens(settings).items():
         crew.write(f"{role.value}.token", token)
     (target,) = free_ports(1)
     host = _daemon(crew, Role.HOST, dialect, url, f"forward = tcp:{LOOPBACK}:{target}")
     host.says("stands for")
+    if path := SHOWS[dialect].path:
+        port = int(url.rpartition(":")[2])
+        return web_way(port, path.removesuffix("/"), target, router, host)
     client = _daemon(crew, Role.CLIENT, dialect, url, f"listen = tcp:0:interface={LOOPBACK}")
     client.says("leads to")
     door = int(_found(client, r":(\d+) leads to the service"))
@@ -199,7 +206,7 @@ def _tunnel(crew: Crew, dialect: str) -> Way:
 
 
 def _daemon(crew: Crew, role: Role, dialect: str, url: str, door: str) -> Program:
-    text = TUNNEL_INI.format(role=role.value, dialect=dialect, router=url, door=door)
+    text = tunnel_ini(role, dialect, url, door)
     config = crew.write(f"{role.value}.ini", text)
     return crew.twistd(f"relay-{role.value}", "--config", str(config))
 

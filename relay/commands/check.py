@@ -34,6 +34,7 @@ from relay.settings.model import RouterSettings, SecretSource, TlsFiles
 from relay.settings.secrets import (
     FOR_OTHERS,
     SECRET_SOURCES,
+    CommandSecret,
     MadeSecretFile,
     StdinSecret,
 )
@@ -107,7 +108,7 @@ def check_file(
                 tunnels = examine_tunnels(program, options, environ, directory, dialects)
                 report.explained += tunnels.explained
                 report.programs.append(tunnels_record(tunnels.settings))
-                report.lines += describe_tunnels(tunnels.settings)
+                report.lines += describe_tunnels(tunnels.settings, dialects)
                 for tunnel in tunnels.settings.tunnels:
                     report.warnings += tunnel_warnings(tunnel)
                     _read_secrets(report, [tunnel.token, *tunnel.values.values()])
@@ -146,7 +147,7 @@ def _check_files(report: Report, settings: RouterSettings) -> None:
 def _read_secrets(report: Report, values: Iterable[object]) -> None:
     sources: list[SecretSource] = []
     for value in values:
-        waits = isinstance(value, StdinSecret) or (
+        waits = isinstance(value, StdinSecret | CommandSecret) or (
             isinstance(value, MadeSecretFile) and not os.path.exists(value.path)
         )
         if isinstance(value, SECRET_SOURCES) and not waits and value not in sources:
@@ -168,7 +169,7 @@ def _check_tls(report: Report, files: TlsFiles) -> None:
         report.faults += [f"{report.file}: [tls] {fault}" for fault in error.faults]
         return
     report.warnings += tls.warnings(time.time())
-    if files.key.stat().st_mode & FOR_OTHERS:
+    if isinstance(files.key, Path) and files.key.stat().st_mode & FOR_OTHERS:
         report.warnings.append(
             f"{files.key}: others may read the TLS key; try: chmod 600 {files.key}"
         )

@@ -7,7 +7,6 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -21,17 +20,15 @@ from twisted.web.client import Agent, ResponseFailed, readBody
 from twisted.web.http import OK
 
 from relay.announcements import as_url
-from relay.auth import mint
 from relay.commands.demo_page import STATUS_PATH, Page, Urls
 from relay.commands.output import add_json, hint, result
+from relay.commands.shows import SHOWS, router_ini, tunnel_ini
 from relay.dialects import dialect_keys
-from relay.dialects.portal.tokens import portal_claims
 from relay.errors import RelayError
 from relay.logs import make_observer
 from relay.nvx import check_nvx
 from relay.router import RouterService
 from relay.settings import read_router, read_tunnels
-from relay.settings.model import RouterSettings, SecretSource
 from relay.tunnels import TunnelsService
 from relay.vocabulary import Role
 
@@ -42,45 +39,11 @@ T = TypeVar("T")
 
 NAME = "web"
 LOOPBACK = "127.0.0.1"
-PORTAL_ID = 1234
-TOKEN_LIFETIME_S = 86400
 START_S = 10.0
 """How long anything of the start may take."""
 
 STOP_S = 5.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-ROUTER_INI = """\
-[router]
-listen = tcp:{port}:interface=127.0.0.1
-admin = tcp:0:interface=127.0.0.1
-state-dir = .
-drain-s = 0
-
-[dialect:{dialect}]
-"""
-TUNNEL_INI = """\
-[{role}:web]
-dialect = {dialect}
-router = {router}
-token-file = {role}.token
-service = web
-{door}
-"""
-
-
-def _portal_tokens(settings: RouterSettings) -> dict[Role, str]:
-    source = cast(SecretSource, settings.dialects[0].values["secret-file"])
-    key = source.read().reveal().encode()
-    expires = int(time.time()) + TOKEN_LIFETIME_S
-    return {
-        role: mint(portal_claims(role, PORTAL_ID, f"demo-{role.value}", expires), key)
-        for role in Role
-    }
-
-
-TOKENS: dict[str, Callable[[RouterSettings], dict[Role, str]]] = {"portal": _portal_tokens}
-"""The dialects that can be shown, and who mints the tokens of host and client."""
 
 
 class Fetched(NamedTuple):
@@ -94,7 +57,7 @@ class Fetched(NamedTuple):
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``relay demo`` takes."""
     parser.add_argument(
-        "--dialect", choices=sorted(TOKENS), default="portal", help="what is spoken to the router"
+        "--dialect", choices=sorted(SHOWS), default="portal", help="what is spoken to the router"
     )
     parser.add_argument(
         "--port",
@@ -203,22 +166,26 @@ class _Demo:
         (_, at), (_, admin) = router.addresses
         direct = as_url("http", listening.getHost()) + "/"
         router_url = as_url("ws", at)
-        forward = f"forward = tcp:{LOOPBACK}:{listening.getHost().port}"
-        for role, token in TOKENS[self._arguments.dialect](router.settings).items():
+        show = SHOWS[self._arguments.dialect]
+        tokens = show.tokens(router.settings)
+        for role, token in tokens.items():
             _write(folder / f"{role.value}.token", token)
+        forward = f"forward = tcp:{LOOPBACK}:{listening.getHost().port}"
         host = self._start_tunnel(folder, Role.HOST, router_url, forward)
         await self._soon(host.when_connected(NAME), "the host reaches the router")
-        listen = f"listen = tcp:0:interface={LOOPBACK}"
-        client = self._start_tunnel(folder, Role.CLIENT, router_url, listen)
-        await self._soon(client.when_ready(), "the client listens")
-        tunnelled = as_url("http", client.addresses[0][1]) + "/"
+        tunnelled = as_url("http", at) + show.path
+        if Role.CLIENT in tokens:
+            listen = f"listen = tcp:0:interface={LOOPBACK}"
+            client = self._start_tunnel(folder, Role.CLIENT, router_url, listen)
+            await self._soon(client.when_ready(), "the client listens")
+            tunnelled = as_url("http", client.addresses[0][1]) + "/"
         page.urls = Urls(tunnelled, direct, router_url, as_url("http", admin))
         page.folder = folder
         self._report(page.urls, await self._fetch(page))
         return True
 
     async def _start_router(self, folder: Path) -> RouterService | None:
-        text = ROUTER_INI.format(port=self._arguments.port, dialect=self._arguments.dialect)
+        text = router_ini(self._arguments.dialect, self._arguments.port)
         options = {"config": _write(folder / "relay.ini", text)}
         router = RouterService(read_router(options, {}, folder, dialect_keys()), self._reactor)
         self._started.append(router)
@@ -228,9 +195,7 @@ class _Demo:
         return router if router.addresses[1:] else None
 
     def _start_tunnel(self, folder: Path, role: Role, router: str, door: str) -> TunnelsService:
-        text = TUNNEL_INI.format(
-            role=role.value, dialect=self._arguments.dialect, router=router, door=door
-        )
+        text = tunnel_ini(role, self._arguments.dialect, router, door)
         options = {"config": _write(folder / f"{role.value}.ini", text)}
         settings = read_tunnels(role, options, {}, folder, dialect_keys())
         service = TunnelsService(settings, self._reactor)

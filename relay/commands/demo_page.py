@@ -230,7 +230,7 @@ const tunnelled = location.host === new URL("$page").host;
 show("way", tunnelled ? "you read this through the tunnel" : "you read this without the tunnel");
 const look = async () => {
   try {
-    const figures = await (await fetch("/figures.json")).json();
+    const figures = await (await fetch("figures.json")).json();
     show("down", figures.bytes_down.toLocaleString());
     show("up", figures.bytes_up.toLocaleString());
     show("calls", figures.calls.toLocaleString());

@@ -24,7 +24,10 @@ from relay.settings.model import SecretSource
 from relay.settings.secrets import EnvironmentSecret, MadeSecretFile, SecretFile
 from relay.vocabulary import Claims, Jwt
 
-DIALECTS = {"portal": "relay.dialects.portal.tokens"}
+DIALECTS = {
+    "portal": "relay.dialects.portal.tokens",
+    "websocktunnel": "relay.dialects.websocktunnel.tokens",
+}
 """Dialects with tokens, and the module of each that knows them: a :class:`TokenDialect`."""
 TOKEN_ENVIRONMENT = ("RELAY_TOKEN", "PORTAL_TOKEN")
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -43,14 +46,33 @@ class TokenDialect(Protocol):
     def add_arguments(self, parser: argparse.ArgumentParser, host_name: str) -> None:
         """Declare what ``relay token NAME`` takes beside lifetime and secret."""
 
-    def claims(self, arguments: argparse.Namespace, now: int) -> dict[str, object]:
+    def claims(
+        self, arguments: argparse.Namespace, now: int, values: Mapping[str, object] | None
+    ) -> dict[str, object]:
         """:raises ValueError: saying what is out of range"""
 
     def credential(self, token: str, keys: tuple[bytes, ...]) -> Jwt:
         """:returns: the terms on which this dialect's router takes the token"""
 
+    def judge(self, claims: Claims, values: Mapping[str, object] | None) -> None:
+        """:raises TokenInvalid: when a router of this dialect with such values does not take them
+
+        :param values: of its section; None: nobody knows them
+        """
+
     def explain(self, claims: Claims) -> list[str]:
-        """:raises TokenInvalid: when this dialect's router does not take such claims"""
+        """:raises TokenInvalid: when no router of this dialect takes such claims"""
+
+
+class Signer(NamedTuple):
+    """A router, as far as its tokens are concerned.
+
+    :ivar sources: of its secrets, at least one; the first one signs
+    :ivar values: of the dialect's section; None: nobody knows them
+    """
+
+    sources: list[SecretSource]
+    values: Mapping[str, object] | None = None
 
 
 class Verdict(NamedTuple):
@@ -130,12 +152,12 @@ def lifetime(text: str) -> int:
 
 
 def _mint(arguments: argparse.Namespace, environ: Mapping[str, str], now: int) -> None:
-    dialect = _dialect(arguments.kind)
+    router = _signer(arguments, environ, arguments.kind)
     try:
-        claims = dialect.claims(arguments, now)
+        claims = _dialect(arguments.kind).claims(arguments, now, router.values)
     except ValueError as error:
         raise WrongUsage(str(error)) from None
-    source = _sources(arguments, environ, arguments.kind)[0]
+    source = router.sources[0]
     if isinstance(source, MadeSecretFile) and source.ensure():
         event(f"made the secret {source.origin}; the router will use it when it starts")
     token = mint(claims, _key(source))
@@ -192,7 +214,8 @@ def _verdict(
     if name is None:
         return Verdict(None, "no dialect here has such tokens")
     try:
-        sources = _sources(arguments, environ, name)
+        router = _signer(arguments, environ, name)
+        sources = _made(router.sources)
         keys = tuple(map(_key, sources))
     except (ConfigurationError, RelayError):
         if arguments.config or arguments.secret_file:
@@ -201,45 +224,54 @@ def _verdict(
     secrets = " or ".join(f"the secret of {source.origin}" for source in sources)
     dialect = _dialect(name)
     try:
-        dialect.explain(verify(dialect.credential(token, keys), now))
+        dialect.judge(verify(dialect.credential(token, keys), now), router.values)
     except AuthError as error:
         return Verdict(False, error.text, secrets)
     return Verdict(True, "", secrets)
 
 
-def _sources(
-    arguments: argparse.Namespace, environ: Mapping[str, str], name: str
-) -> list[SecretSource]:
-    """:returns: where the dialect's secrets come from, at least one; the first one signs"""
+def _signer(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> Signer:
+    """:returns: the router that is named, or found"""
     if arguments.secret_file:
-        return [SecretFile(Path(arguments.secret_file))]
+        return Signer([SecretFile(Path(arguments.secret_file))])
     dialect = _dialect(name)
     variables: list[SecretSource] = [
         EnvironmentSecret(variable, environ[variable])
         for variable in dialect.SECRET_ENVIRONMENT
         if environ.get(variable)
     ]
-    return variables or _configured(arguments.config, environ, name, dialect.SECRET_KEYS)
+    try:
+        return _configured(arguments.config, environ, name, dialect.SECRET_KEYS)
+    except (ConfigurationError, RelayError):
+        if arguments.config or not variables:
+            raise
+        # whatever configuration was found is not this secret's
+        return Signer(variables)
 
 
 def _configured(
     config: str | None, environ: Mapping[str, str], name: str, keys: tuple[str, ...]
-) -> list[SecretSource]:
+) -> Signer:
     settings = read_router({"config": config}, environ, Path.cwd(), dialect_keys())
-    sources = [
-        cast(SecretSource, section.values[key])
-        for section in settings.dialects
-        if section.name == name
-        for key in keys
-        if section.values.get(key) is not None
-    ]
-    if not sources:
-        where = settings.config_file or "the router's configuration"
-        raise RelayError(
-            f"{where} has no secret for [dialect:{name}]",
-            "add that section, or name the secret with --secret-file",
-        )
-    return sources
+    for section in settings.dialects:
+        if section.name == name:
+            found = [section.values.get(key) for key in keys]
+            sources = [cast(SecretSource, source) for source in found if source is not None]
+            return Signer(sources, section.values)
+    where = settings.config_file or "the router's configuration"
+    raise RelayError(
+        f"{where} has no secret for [dialect:{name}]",
+        "add that section, or name the secret with --secret-file",
+    )
+
+
+def _made(sources: list[SecretSource]) -> list[SecretSource]:
+    """:returns: those that can be read, where the router has yet to make the others"""
+    return [
+        source
+        for source in sources
+        if not isinstance(source, MadeSecretFile) or source.path.exists()
+    ] or sources
 
 
 def _meaning(name: str | None, claims: Claims) -> list[str]:

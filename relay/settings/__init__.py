@@ -18,7 +18,13 @@ from relay.settings.keys import (
 )
 from relay.settings.listeners import Listener, listeners
 from relay.settings.router import examine_router, read_router
-from relay.settings.secrets import EnvironmentSecret, MadeSecretFile, SecretFile, StdinSecret
+from relay.settings.secrets import (
+    CommandSecret,
+    EnvironmentSecret,
+    MadeSecretFile,
+    SecretFile,
+    StdinSecret,
+)
 from relay.settings.tunnels import examine_tunnels, read_tunnels
 from relay.settings.values import Explained, Options, Reading
 
@@ -26,6 +32,7 @@ __all__ = [
     "CONFIG_KEY",
     "LIMIT_KEYS",
     "TLS_KEYS",
+    "CommandSecret",
     "DialectKeys",
     "EnvironmentSecret",
     "Explained",

@@ -33,6 +33,11 @@ def router_record(settings: RouterSettings, dialects: Mapping[str, DialectKeys])
             }
             for listener in listeners(settings, dialects)
         ],
+        "opens": {
+            dialect.name: opens
+            for dialect in settings.dialects
+            if (opens := dialects[dialect.name].traits.opens)
+        },
         "admin": settings.admin,
         "state_dir": str(settings.state_dir),
         "publications": [
@@ -83,6 +88,9 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
         spoken = ", ".join(listener.dialects) or "no dialect"
         carried = "TLS" if listener.tls else "plain"
         yield f"listens on {listener.endpoint}: {spoken}; {carried}; {reach(listener.endpoint)}"
+    for dialect in settings.dialects:
+        if opens := dialects[dialect.name].traits.opens:
+            yield f"{dialect.name}: {opens}"
     if settings.admin is not None:
         yield f"admin on {settings.admin}: {reach(settings.admin)}"
     for publication in settings.publications:
@@ -103,7 +111,9 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     yield f"limits: {listed or 'as built in'}"
 
 
-def describe_tunnels(settings: TunnelsSettings) -> Iterator[str]:
+def describe_tunnels(
+    settings: TunnelsSettings, dialects: Mapping[str, DialectKeys]
+) -> Iterator[str]:
     """:returns: one line for each router that is dialled and each door that is opened."""
     for tunnel in settings.tunnels:
         through = f" through {masked(tunnel.proxy)}" if tunnel.proxy else ""
@@ -111,7 +121,10 @@ def describe_tunnels(settings: TunnelsSettings) -> Iterator[str]:
         yield f"{tunnel.name}: dials {tunnel.router}{through}: {tunnel.dialect}; {carried}"
         for door in tunnel.doors:
             if settings.role is Role.HOST:
-                yield f"{tunnel.name}: forwards service {door.service} to {door.endpoint}"
+                traits = dialects[tunnel.dialect].traits
+                what = f" service {door.service}" if traits.services else ""
+                to = f"; {traits.exposes}" if traits.exposes else ""
+                yield f"{tunnel.name}: forwards{what} to {door.endpoint}{to}"
             else:
                 yield (
                     f"{tunnel.name}: listens on {door.endpoint} for service {door.service}; "

@@ -16,12 +16,18 @@ _ALWAYS_SHOWN = ("dialect", "router", "token-file", "service")
 
 
 def too_little(
-    role: Role, sources: Sources, ini: Ini | None, missing: Sequence[Key], keys: Sequence[Key]
+    role: Role,
+    sources: Sources,
+    ini: Ini | None,
+    missing: Sequence[Key],
+    keys: Sequence[Key],
+    services: bool,
 ) -> tuple[str, str]:
     """Say what is missing, and how a complete command would look.
 
     :param missing: the required keys that nobody said
     :param keys: all keys of the tunnel's dialect
+    :param services: whether its tunnels have services with names
     :returns: the program, and the one line of its fault
     """
     program = f"relay-{role.value}"
@@ -29,7 +35,8 @@ def too_little(
     names = [
         "a token" if key.kind is Kind.SECRET_FILE else f"{key.name} ({key.help})" for key in missing
     ]
-    command = " ".join(["twistd", "-n", program, *_arguments(sources, missing, keys)])
+    shown = [key for key in keys if services or key.name != "service"]
+    command = " ".join(["twistd", "-n", program, *_arguments(sources, missing, shown)])
     return program, f"{found}missing {listed(names)}: try: {command}"
 
 

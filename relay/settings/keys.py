@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from relay.settings.kinds import shown
 from relay.settings.model import Limits
-from relay.settings.schema import Key, Kind
+from relay.settings.schema import Key, Kind, Traits
 from relay.vocabulary import Role
 
 DEFAULT_DIALECT = "portal"
@@ -25,11 +25,15 @@ _LEVEL_ALIASES = (
 
 
 class DialectKeys(NamedTuple):
-    """A dialect's own keys: of ``[dialect:NAME]``, and of its hosts' and clients' sections."""
+    """A dialect's own keys: of ``[dialect:NAME]``, and of its hosts' and clients' sections.
+
+    :ivar traits: what else settings have to know of it
+    """
 
     router: tuple[Key, ...]
     host: tuple[Key, ...]
     client: tuple[Key, ...]
+    traits: Traits = Traits()
 
     def of(self, role: Role) -> tuple[Key, ...]:
         """:returns: the keys of a host's or a client's section."""
@@ -219,5 +223,6 @@ def _refined(base: Key, own: Key) -> Key:
         repeatable=own.repeatable or base.repeatable,
         example=own.example or base.example,
         aliases=own.aliases or base.aliases,
+        characters=own.characters or base.characters,
         required=base.required if own.required is None else own.required,
     )

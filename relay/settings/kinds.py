@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from relay.settings.endpoints import check_client, check_server
 from relay.settings.faults import Faults, Piece, Said, Wrong, listed, nearest, quoted
 from relay.settings.model import Door, KiB, MiB, SecretSource
 from relay.settings.schema import Key, Kind
-from relay.settings.secrets import EnvironmentSecret, SecretFile, StdinSecret
+from relay.settings.secrets import CommandSecret, EnvironmentSecret, SecretFile, StdinSecret
 from relay.settings.urls import check_url
 
 GiB = 1024 * MiB
@@ -31,13 +32,13 @@ class Kinds:
     """Parses values; what is wrong with them goes to ``faults``.
 
     :param home: what ``~`` stands for
-    :param secret_remedy: what to do about a secret's file that is missing
+    :ivar secret_remedy: what to do about a secret's file that is missing
     """
 
     def __init__(self, faults: Faults, home: str, secret_remedy: str) -> None:
         self._faults = faults
         self._home = home
-        self._secret_remedy = secret_remedy
+        self.secret_remedy = secret_remedy
         self._stdin = StdinSecret()
 
     def parse(self, key: Key, said: Said) -> object:
@@ -69,6 +70,10 @@ class Kinds:
                 return self._path(piece)
             case Kind.SECRET_FILE:
                 return self._secret(piece)
+            case Kind.SECRET_COMMAND:
+                return _command(piece)
+            case Kind.TEXT:
+                return _text_of(key.characters, piece.text)
             case Kind.CHOICE:
                 return _choice(key, piece.text)
             case Kind.URL:
@@ -95,7 +100,7 @@ class Kinds:
             if stat.S_ISREG(mode):  # a pipe can be read only once
                 source.read()
         except (FileNotFoundError, NotADirectoryError):
-            raise Wrong(f"{source.path} does not exist; {self._secret_remedy}") from None
+            raise Wrong(f"{source.path} does not exist; {self.secret_remedy}") from None
         except OSError as error:
             raise Wrong(str(source.unreadable(error))) from None
         except ConfigurationError as error:
@@ -121,6 +126,9 @@ def shown(value: object, kind: Kind = Kind.TEXT) -> str:
             return "***"
         case SecretFile():
             return value.origin
+        case CommandSecret():
+            # the arguments may hold a password
+            return " ".join((value.command[0], *("***" for _ in value.command[1:2])))
         case None:
             return ""
     return str(value)
@@ -134,6 +142,23 @@ def _split_commas(said: Said) -> Iterator[Piece]:
 
 def _text(text: str) -> str:
     return text
+
+
+def _text_of(characters: str, text: str) -> str:
+    if characters and not re.fullmatch(f"[{characters}]+", text):
+        raise Wrong(f"{quoted(text)} has other characters than {characters}")
+    return text
+
+
+def _command(piece: Piece) -> CommandSecret:
+    # nothing of the text is repeated, since it may hold a password
+    try:
+        words = shlex.split(piece.text)
+    except ValueError:
+        raise Wrong("a quotation mark, or what follows the last backslash, is missing") from None
+    if not words or not words[0]:
+        raise Wrong("names no program")
+    return CommandSecret(tuple(words), piece.place.base)
 
 
 def _integer(text: str) -> int:
@@ -183,13 +208,13 @@ def _door(text: str, check: Callable[[str], str]) -> Door:
 
 
 _ONE: dict[Kind, Callable[[str], object]] = {
-    Kind.TEXT: _text,
     Kind.INTEGER: _integer,
     Kind.SECONDS: _seconds,
     Kind.BYTES: _bytes,
     Kind.BOOLEAN: _boolean,
     Kind.SERVER_ENDPOINT: check_server,
     Kind.CLIENT_ENDPOINT: check_client,
+    Kind.DOOR: lambda text: (_door(text, check_client),),
 }
 _MANY: dict[Kind, Callable[[str], object]] = {
     Kind.LIST: _text,

@@ -29,6 +29,9 @@ class Secret:
     def __repr__(self) -> str:
         return f"Secret(*** from {self.origin})"
 
+    def __str__(self) -> str:
+        return self.origin
+
 
 class SecretSource(Protocol):
     """Where a secret comes from; read afresh at each use."""
@@ -84,10 +87,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """``[tls]``: a PEM certificate chain and its key."""
+    """``[tls]``: a PEM certificate chain and its key, in files or as they are."""
 
-    certificate: Path
-    key: Path
+    certificate: Path | Secret
+    key: Path | Secret
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +122,10 @@ class Publication:
 
 @dataclass(frozen=True, slots=True)
 class RouterSettings:
-    """Everything ``relay-router`` is told."""
+    """Everything ``relay-router`` is told.
+
+    :ivar host_name: what this machine is called by its environment, where that counts
+    """
 
     listen: tuple[str, ...]
     listen_tls: tuple[str, ...]
@@ -136,6 +142,7 @@ class RouterSettings:
     tls: TlsFiles | None
     publications: tuple[Publication, ...] = ()
     config_file: Path | None = None
+    host_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
+from relay.settings import originals
 from relay.settings.faults import nearest, not_installed
 from relay.settings.ini import Ini, find_config, read_ini
 from relay.settings.keys import (
@@ -97,30 +98,35 @@ class _Router:
         state_dir = find_state_dir(values, self._sources)
         limit_values = self._sources.read("limits", self._sections.get("limits"), LIMIT_KEYS)
         limits = self._limits(limit_values)
-        tls = self._tls()
-        listen, listen_tls = values.texts("listen"), values.texts("listen-tls")
-        if listen_tls:
-            self._check_tls_section("[router] listen-tls")
-        if self._ini is None and not listen and not listen_tls:
-            listen = (DEFAULT_LISTEN,)
-            self._sources.note("router", "listen", DEFAULT_LISTEN, "default")
         check_networks(values, "trusted-proxies", self._faults)
+        dialects = self._read_dialects(values, limit_values, limits, state_dir)
+        general = self._take_general(dialects)
+        listen, listen_tls = self._listen(values, dialects, general)
+        wanting = ["[router] listen-tls"] if listen_tls else []
+        wanting += [f"[{DIALECT_PREFIX}{d.name}] listen-tls" for d in dialects if d.listen_tls]
+        tls = self._tls(general, wanting)
+        log_format = values.text("log-format") or ""
+        if not values.said("log-format") and originals.is_production(general):
+            log_format = "json"
+            where = originals.origin(originals.ENVIRONMENT)
+            self._sources.note("router", "log-format", log_format, where)
         settings = RouterSettings(
             listen=listen,
             listen_tls=listen_tls,
             public_url=values.text("public-url"),
-            dialects=self._read_dialects(values, limit_values, limits, state_dir),
+            dialects=dialects,
             state_dir=state_dir,
             admin=values.text("admin"),
             trusted_proxies=values.texts("trusted-proxies"),
             proxy_protocol=values.flag("proxy-protocol"),
-            log_format=values.text("log-format") or "",
+            log_format=log_format,
             log_level=values.text("log-level") or "",
             drain_s=values.number("drain-s") or 0,
             limits=limits,
             tls=tls,
             publications=self._publications(),
             config_file=None if self._ini is None else self._ini.path,
+            host_name=originals.says(general, originals.HOSTNAME),
         )
         check_listeners(settings, self._dialects, self._places, self._file, self._faults)
         return settings
@@ -171,13 +177,47 @@ class _Router:
         section = self._sections.get("tls")
         return section is not None and any(said.pieces for said in section.entries.values())
 
-    def _check_tls_section(self, key: str) -> None:
-        if not self._has_tls():
-            self._faults.add(self._where(key), "needs a section [tls] with certificate and key")
+    def _take_general(self, dialects: Iterable[DialectSettings]) -> Mapping[str, str]:
+        """:returns: the environment where variables with general names count, else nothing"""
+        spoken = any(self._dialects[one.name].traits.general_environment for one in dialects)
+        return self._sources.environ if spoken else {}
 
-    def _tls(self) -> TlsFiles | None:
+    def _listen(
+        self,
+        values: Values,
+        dialects: Sequence[DialectSettings],
+        general: Mapping[str, str],
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """:returns: the shared endpoints, and those with TLS"""
+        listen, listen_tls = values.texts("listen"), values.texts("listen-tls")
+        if values.said("listen") or values.said("listen-tls"):
+            return listen, listen_tls
+        taker = [one for one in dialects if self._dialects[one.name].traits.general_environment]
+        if any(not one.listen and not one.listen_tls for one in taker):
+            found = originals.listening(general, self._faults)
+            if found is not None:
+                key = "listen-tls" if originals.has_tls(general) else "listen"
+                origin = originals.origin(found[1])
+                self._sources.note("router", key, found[0], origin)
+                self._places[f"[router] {key}"] = origin
+                return ((), (found[0],)) if key == "listen-tls" else ((found[0],), ())
+        if self._ini is None:
+            listen = (DEFAULT_LISTEN,)
+            self._sources.note("router", "listen", DEFAULT_LISTEN, "default")
+        return listen, listen_tls
+
+    def _tls(self, general: Mapping[str, str], wanting: Sequence[str]) -> TlsFiles | None:
+        """:param wanting: section and key of what cannot listen without"""
         section = self._sections.get("tls")
         if section is None or not self._has_tls():
+            if wanting and originals.has_tls(general):
+                for key, variable in zip(TLS_KEYS, originals.TLS, strict=True):
+                    self._sources.note("tls", key.name, "***", originals.origin(variable))
+                return originals.read_tls(general, self._faults)
+            for name in wanting:
+                self._faults.add(
+                    self._where(name), "needs a section [tls] with certificate and key"
+                )
             return None
         values = self._sources.read("tls", section, TLS_KEYS)
         self._sources.require(values, TLS_KEYS, section.place.where)
@@ -229,8 +269,6 @@ class _Router:
         where = section.place.where if section else f"{self._file}: [{label}]"
         self._sources.require(values, keys, where)
         self._remember(label, values, (key.name for key in keys))
-        if values.texts("listen-tls"):
-            self._check_tls_section(f"[{label}] listen-tls")
         parsed = values.named(key.name for key in own)
         for key in own:
             if key.kind is Kind.SECRET_FILE and not values.said(key.name):
@@ -247,7 +285,7 @@ class _Router:
             ping_s=limits.ping_s if ping_s is None else ping_s,
             dead_s=limits.dead_s if dead_s is None else dead_s,
         )
-        if values.said("ping-s") or values.said("dead-s"):
+        if (settings.ping_s, settings.dead_s) != (limits.ping_s, limits.dead_s):
             where = values.where("dead-s", values.where("ping-s", where))
             check_liveness(settings.ping_s, settings.dead_s, where, self._faults)
         return settings

@@ -25,9 +25,11 @@ class Kind(enum.Enum):
     SERVER_ENDPOINT = "server endpoint"  # str: a Twisted server endpoint string
     SERVER_ENDPOINTS = "server endpoints"  # tuple[str, ...]: one a line (commas do not separate)
     CLIENT_ENDPOINT = "client endpoint"  # str: a Twisted client endpoint string
+    DOOR = "door"  # tuple[Door]: one [SERVICE=]CLIENT ENDPOINT and no other
     DOORS = "doors"  # tuple[Door, ...]: one [SERVICE=]CLIENT ENDPOINT a line
     SERVER_DOORS = "server doors"  # tuple[Door, ...]: one [SERVICE=]SERVER ENDPOINT a line
     SECRET_FILE = "secret file"  # SecretSource
+    SECRET_COMMAND = "secret command"  # SecretSource: program and arguments, quoted as for a shell
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Key:
     :ivar default: the text that stands in when nobody says anything; None: no value
     :ivar repeatable: the option may be given several times
     :ivar aliases: other spellings of a choice: (spelling, choice)
+    :ivar characters: of which a text is made, as between the brackets of a regular expression
     :ivar required: whether there must be a value; None: no, or as the key that this one refines
     """
 
@@ -55,4 +58,29 @@ class Key:
     repeatable: bool = False
     example: str = ""
     aliases: tuple[tuple[str, str], ...] = ()
+    characters: str = ""
     required: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What settings have to know of a dialect as a whole, or to say of it.
+
+    :ivar services: whether one tunnel has several, each with a name of its own
+    :ivar opens: to whom a router that speaks it is open; for ``relay check``
+    :ivar exposes: to whom a host makes its service open; for ``relay check``
+    :ivar host_token: what follows "relay token" to mint a host's token; empty: it has none
+    :ivar client_token: the same for a client's
+    :ivar no_client: what callers do, since they need no client of ours; ``{url}`` stands for the
+        URL that they open. Empty: there is a client
+    :ivar general_environment: whether its original server is told what to do by variables with
+        general names: PORT, TLS_CERTIFICATE, TLS_KEY, ENV
+    """
+
+    services: bool = True
+    opens: str = ""
+    exposes: str = ""
+    host_token: str = ""
+    client_token: str = ""
+    no_client: str = ""
+    general_environment: bool = False

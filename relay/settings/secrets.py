@@ -1,4 +1,4 @@
-"""Where secrets come from: files, files that we make, variables, standard input.
+"""Where secrets come from: files, files that we make, variables, standard input, commands.
 
 All of them satisfy :class:`relay.settings.model.SecretSource`.
 """
@@ -12,8 +12,8 @@ import stat
 import tempfile
 from pathlib import Path
 
-from relay.errors import ConfigurationError
-from relay.settings.model import Secret
+from relay.errors import ConfigurationError, TokenInvalid, TokenMissing
+from relay.settings.model import Secret, SecretSource
 
 MAX_SECRET_BYTES = 1 << 20
 SHORT_SECRET_BYTES = 32
@@ -187,6 +187,54 @@ class StdinSecret(_Source):
         return self._checked(self._value)
 
 
+class CommandSecret(_Source):
+    """A token that a command prints.
+
+    Reading does not run it, since that takes time: whoever needs the token runs it, and feeds what
+    it printed (:mod:`relay.links.token_command`).
+
+    :param command: program and arguments, as they are; no shell sees them
+    :param directory: where it runs
+    """
+
+    def __init__(self, command: tuple[str, ...], directory: Path) -> None:
+        # the arguments may hold a password
+        super().__init__(f"token-command {command[0]}")
+        self.command = command
+        self.directory = directory
+        self._value = ""
+
+    def feed(self, line: str) -> None:
+        """Take what the command printed; empty: forget what it printed before."""
+        self._value = line.strip()
+
+    def kept(self) -> str:
+        """:returns: the token of the last run, empty before the first and once it was forgotten."""
+        return self._value
+
+    def read(self) -> Secret:
+        """:raises ConfigurationError: when the command has not printed a token yet."""
+        if not self._value:
+            raise ConfigurationError([f"{self.origin}: has printed no token yet"])
+        return Secret(self._value, self.origin)
+
+
+def read_token(source: SecretSource | None) -> str:
+    """Read a host's or client's token afresh.
+
+    :raises TokenMissing, TokenInvalid: when there is none, or it cannot go into a header
+    """
+    if source is None:
+        raise TokenMissing("no token is configured", "name one with token-file")
+    try:
+        token = source.read().reveal()
+    except ConfigurationError as error:
+        raise TokenMissing("; ".join(error.faults)) from error
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise TokenInvalid(f"what {source.origin} holds is not a token")
+    return token
+
+
 def made_secret_name(dialect: str, key: str) -> str:
     """:returns: the file's name below state-dir: ``portal.secret``, ``websocktunnel-a.secret``."""
     match = re.fullmatch(r"secret(-[a-z0-9]+)?-file", key)
@@ -194,4 +242,4 @@ def made_secret_name(dialect: str, key: str) -> str:
     return f"{dialect}{suffix}.secret"
 
 
-SECRET_SOURCES = (SecretFile, EnvironmentSecret, StdinSecret)
+SECRET_SOURCES = (SecretFile, EnvironmentSecret, StdinSecret, CommandSecret)

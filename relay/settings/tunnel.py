@@ -16,8 +16,8 @@ from relay.settings.urls import check_proxy, masked, proxy_variable
 from relay.settings.values import Sources, Values
 from relay.vocabulary import Role
 
-CREDENTIAL_KEYS = ("token-file", "secret-file")
-"""Two words for one thing; dialects differ in which one their users know."""
+CREDENTIAL_KEYS = ("token-file", "secret-file", "token-command")
+"""Words for one thing; dialects differ in which of them their users know."""
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -59,10 +59,10 @@ class Tunnel:
         name = self._section.tunnel if self._section else ""
         return TunnelSettings(
             role=self._role,
-            name=name or (doors[0].service if doors else values.text("service")) or dialect,
+            name=name or values.text("id") or self._first_service(doors) or dialect,
             dialect=dialect,
             router=router,
-            token=values.secret(CREDENTIAL_KEYS[0]) or values.secret(CREDENTIAL_KEYS[1]),
+            token=next(filter(None, map(values.secret, CREDENTIAL_KEYS)), None),
             doors=doors,
             ca_file=ca_file,
             tls_name=values.text("tls-name"),
@@ -74,6 +74,9 @@ class Tunnel:
             values=values.named(key.name for key in own),
             cut_through=values.flag("cut-through"),
         )
+
+    def _first_service(self, doors: Sequence[Door]) -> str | None:
+        return doors[0].service if doors else self._values.text("service")
 
     def _where(self, key: str) -> str:
         return self._values.where(key, self._place)

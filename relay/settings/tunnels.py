@@ -19,13 +19,14 @@ from relay.settings.keys import (
 from relay.settings.model import TunnelSettings, TunnelsSettings
 from relay.settings.schema import Key
 from relay.settings.tunnel import CREDENTIAL_KEYS, Tunnel
+from relay.settings.urls import callers_url
 from relay.settings.values import Options, Reading, Sources, Values
 from relay.vocabulary import Role
 
 _SECRET_REMEDY = (
-    'make one with "relay token portal {role} --id 1234", or name another file: for instance '
-    "twistd -n relay-{role} --dialect portal --router wss://relay.example.org "
-    "--token-file web.token --service web {door}"
+    "{made}name another file: for instance "
+    "twistd -n relay-{role} --dialect {dialect} --router wss://relay.example.org "
+    "--token-file web.token {name} {door}"
 )
 _EXAMPLE_DOORS = {
     Role.HOST: "--forward tcp:127.0.0.1:8080",
@@ -49,8 +50,7 @@ def examine_tunnels(
     :param section: the name of the one section that is wanted; None: all of them
     :raises ConfigurationError: with every fault
     """
-    remedy = _SECRET_REMEDY.format(role=role.value, door=_EXAMPLE_DOORS[role])
-    sources = Sources.of(options, environ, directory, remedy)
+    sources = Sources.of(options, environ, directory, "")
     config = find_config(sources.options, environ, directory, f"{role.value}.ini")
     ini = None if config is None else read_ini(*config, sources.faults)
     if ini is None:
@@ -143,7 +143,8 @@ class _Tunnels:
         keys = {key.name: key for key in merge(tunnel_keys(self._role), own)}
 
         def said(name: str) -> bool:
-            return self._sources.find(keys[name], None, take_options=True) is not None
+            key = keys.get(name)
+            return key is not None and self._sources.find(key, None, take_options=True) is not None
 
         token = not keys["token-file"].required or any(map(said, CREDENTIAL_KEYS))
         return said("router") and token
@@ -179,19 +180,49 @@ class _Tunnels:
             return None
         own = self._dialects[dialect].of(self._role)
         keys = merge(tunnel_keys(self._role), own)
+        no_client = self._dialects[dialect].traits.no_client
+        if no_client and self._role is Role.CLIENT:
+            found = {
+                name: self._said(name, keys, section, take_options) for name in ("router", "id")
+            }
+            url = callers_url(found["router"], found["id"] or "ID")
+            self._faults.add(where, f"dialect {dialect} has no client: {no_client.format(url=url)}")
+            return None
         if take_options:
             self._check_options(dialect, keys)
+        self._sources.kinds.secret_remedy = self._remedy(dialect, own)
         label = section.name if section else f"{self._role.value}, options"
         values = self._sources.read(
             label, section, keys, take_options=take_options, synonyms=CREDENTIAL_KEYS
         )
-        lacks = self._lacks(values, keys, section)
+        lacks = self._lacks(dialect, values, keys, section)
         if lacks and section is None:
             return None
         # what is there is checked all the same, so that all faults are told at once
         tunnel = Tunnel(self._role, self._sources, values, label, section)
         settings = tunnel.settings(dialect, self._doors, own)
         return None if lacks else settings
+
+    def _remedy(self, dialect: str, own: Sequence[Key]) -> str:
+        """:returns: what to do about a token's file that is missing"""
+        traits = self._dialects[dialect].traits
+        command = traits.host_token if self._role is Role.HOST else traits.client_token
+        needed = [key for key in own if key.required and key.example]
+        return _SECRET_REMEDY.format(
+            made=f'make one with "relay token {command}", or ' if command else "",
+            role=self._role.value,
+            dialect=dialect,
+            name=" ".join(f"--{key.name} {key.example}" for key in needed) or "--service web",
+            door=_EXAMPLE_DOORS[self._role],
+        )
+
+    def _said(
+        self, name: str, keys: Sequence[Key], section: Section | None, take_options: bool
+    ) -> str:
+        """:returns: what is said for a key of one text, be it right or wrong; else nothing"""
+        key = next((key for key in keys if key.name == name), None)
+        said = key and self._sources.find(key, section, take_options)
+        return said[1].pieces[0].text if said else ""
 
     def _check_options(self, dialect: str, keys: Sequence[Key]) -> None:
         known = {"config", *(key.name for key in (*keys, *log_keys()))}
@@ -204,7 +235,9 @@ class _Tunnels:
                 text = f"dialect {dialect} has no such key"
             self._faults.add(f"option --{name}", text)
 
-    def _lacks(self, values: Values, keys: Sequence[Key], section: Section | None) -> bool:
+    def _lacks(
+        self, dialect: str, values: Values, keys: Sequence[Key], section: Section | None
+    ) -> bool:
         credential = any(map(values.said, CREDENTIAL_KEYS))
         wanted = [key for key in keys if not (key.name == "token-file" and credential)]
         if section is not None:
@@ -215,6 +248,9 @@ class _Tunnels:
             key for key in wanted if key.required and not key.default and not values.said(key.name)
         ]
         if missing:
-            program, text = too_little(self._role, self._sources, self._ini, missing, keys)
+            services = self._dialects[dialect].traits.services
+            program, text = too_little(
+                self._role, self._sources, self._ini, missing, keys, services
+            )
             self._faults.add(program, text)
         return bool(missing)

@@ -51,6 +51,18 @@ def masked(url: str) -> str:
     return f"{scheme}{separator}***@{rest.rpartition('@')[2]}" if "@" in rest else url
 
 
+def callers_url(router: str, name: str) -> str:
+    """:returns: what a browser opens for an offer whose name is the first part of its path
+
+    :param router: as hosts and clients dial it; empty: nobody knows
+    """
+    scheme, separator, rest = masked(router).partition("://")
+    if not separator:
+        return f"https://ROUTER/{name}/"
+    scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+    return f"{scheme}://{rest.rstrip('/')}/{name}/"
+
+
 def is_encrypted(url: str) -> bool:
     """:returns: whether what goes to a checked URL goes over TLS."""
     return urlsplit(url).scheme in _SECURE_SCHEMES

@@ -175,7 +175,10 @@ class Sources:
                 self.faults.add(f"{where} {key.name}", f"is missing: {key.help}{like}")
 
     def note(self, section: str, key: str, value: str, origin: str) -> None:
-        """Add one line to what is explained."""
+        """Add one line to what is explained, in the place of what was noted of the key before."""
+        self.explained[:] = [
+            line for line in self.explained if (line.section, line.key) != (section, key)
+        ]
         self.explained.append(Explained(section, key, masked(value), origin))
 
     def reading(self, settings: Settings) -> Reading[Settings]:

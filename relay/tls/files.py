@@ -9,17 +9,20 @@ from cryptography import x509
 
 from relay.addresses import is_address
 from relay.errors import ConfigurationError
+from relay.settings.model import Secret
 
 
-def read_file(file: Path, key: str) -> bytes:
-    """:raises ConfigurationError: naming ``key`` and the file."""
+def read_file(file: Path | Secret, key: str) -> bytes:
+    """:returns: the file, or what is in none. :raises ConfigurationError: naming ``key`` and it"""
+    if isinstance(file, Secret):
+        return file.reveal().encode()
     try:
         return file.read_bytes()
     except OSError as error:
         raise ConfigurationError([f"{key} {file}: {error.strerror}"]) from None
 
 
-def read_certificates(file: Path, key: str) -> list[x509.Certificate]:
+def read_certificates(file: Path | Secret, key: str) -> list[x509.Certificate]:
     """:raises ConfigurationError: unless the file holds one certificate in PEM at least."""
     pem = read_file(file, key)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,9 +15,11 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from relay.errors import ConfigurationError
+from relay.settings.model import Secret
 from relay.tls.faults import certificate_names, day, openssl_reasons
 from relay.tls.files import read_certificates, read_file
 
+HTTP_1_1 = b"http/1.1"
 EXPIRY_WARNING_S = 14 * 24 * 3600
 
 
@@ -29,14 +32,14 @@ class ServerTls:
     :raises ConfigurationError: when a file cannot be read or the two do not belong together
     """
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path | Secret, key: Path | Secret) -> None:
         self.reload(certificate, key)
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """:returns: a connection with the certificate of the last successful load."""
         return SSL.Connection(self._context, None)
 
-    def reload(self, certificate: Path, key: Path) -> None:
+    def reload(self, certificate: Path | Secret, key: Path | Secret) -> None:
         """Read both files; established connections keep what they have.
 
         :raises ConfigurationError: as above; the certificate served until now stays in use
@@ -66,7 +69,14 @@ class ServerTls:
         return found
 
 
-def _load(certificate: Path, key_file: Path) -> tuple[x509.Certificate, SSL.Context]:
+def _choose_protocol(_: SSL.Connection, offered: list[bytes]) -> Any:  # a mark, or bytes
+    """Browsers and curl offer several (ALPN, RFC 7301); whoever knows no HTTP/1.1 gets no word."""
+    return HTTP_1_1 if HTTP_1_1 in offered else SSL.NO_OVERLAPPING_PROTOCOLS
+
+
+def _load(
+    certificate: Path | Secret, key_file: Path | Secret
+) -> tuple[x509.Certificate, SSL.Context]:
     chain = read_certificates(certificate, "certificate")
     key_pem = read_file(key_file, "key")
     where = f"key {key_file}"
@@ -96,7 +106,10 @@ def _load(certificate: Path, key_file: Path) -> tuple[x509.Certificate, SSL.Cont
             extraCertChain=chain[1:],  # type: ignore[arg-type]
             raiseMinimumTo=TLSVersion.TLSv1_2,
         )
-        return chain[0], options.getContext()
+        context = options.getContext()
+        # Twisted's own wants to know the protocol above, and fails every handshake that offers one
+        context.set_alpn_select_callback(_choose_protocol)
+        return chain[0], context
     except (SSL.Error, crypto.Error, TypeError, ValueError) as error:
         # too short for OpenSSL's security level, or of a kind that TLS does not know
         raise ConfigurationError(

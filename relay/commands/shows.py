@@ -1,0 +1,88 @@
+"""What ``relay demo`` and ``relay bench`` set up of each dialect: configurations and tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+from relay.auth import mint
+from relay.dialects.portal.tokens import portal_claims
+from relay.dialects.websocktunnel.tokens import tunnel_claims
+from relay.settings.model import RouterSettings, SecretSource
+from relay.vocabulary import Role
+
+PORTAL_ID = 1234
+TUNNEL_ID = "web"
+TOKEN_LIFETIME_S = 86400
+
+_ROUTER_INI = """\
+[router]
+listen = tcp:{port}:interface=127.0.0.1
+admin = tcp:0:interface=127.0.0.1
+state-dir = .
+drain-s = 0
+
+[dialect:{dialect}]
+"""
+_TUNNEL_INI = """\
+[{role}:web]
+dialect = {dialect}
+router = {router}
+token-file = {role}.token
+{name}
+{door}
+"""
+
+
+class Show(NamedTuple):
+    """How a dialect is shown.
+
+    :ivar tokens: mints those of a host and, where there is one, of a client
+    :ivar name: the line of an INI that names the offer
+    :ivar path: where below the router's URL a browser finds the offer; empty: a client is needed
+    """
+
+    tokens: Callable[[RouterSettings], dict[Role, str]]
+    name: str
+    path: str = ""
+
+
+def _key(settings: RouterSettings, name: str) -> bytes:
+    source = cast(SecretSource, settings.dialects[0].values[name])
+    return source.read().reveal().encode()
+
+
+def _portal_tokens(settings: RouterSettings) -> dict[Role, str]:
+    expires = int(time.time()) + TOKEN_LIFETIME_S
+    key = _key(settings, "secret-file")
+    return {
+        role: mint(portal_claims(role, PORTAL_ID, f"demo-{role.value}", expires), key)
+        for role in Role
+    }
+
+
+def _tunnel_tokens(settings: RouterSettings) -> dict[Role, str]:
+    made = tunnel_claims(TUNNEL_ID, int(time.time()), TOKEN_LIFETIME_S)
+    return {Role.HOST: mint(made, _key(settings, "secret-a-file"))}
+
+
+SHOWS = {
+    "portal": Show(_portal_tokens, "service = web"),
+    "websocktunnel": Show(_tunnel_tokens, f"id = {TUNNEL_ID}", f"/{TUNNEL_ID}/"),
+}
+"""By dialect."""
+
+
+def router_ini(dialect: str, port: int) -> str:
+    """:returns: the configuration of a router on loopback, with secrets that it makes itself"""
+    return _ROUTER_INI.format(port=port, dialect=dialect)
+
+
+def tunnel_ini(role: Role, dialect: str, router: str, door: str) -> str:
+    """:param router: its URL
+    :param door: the line with ``forward`` or ``listen``
+    :returns: the configuration of a host or a client, whose token is in ``ROLE.token``
+    """
+    name = SHOWS[dialect].name
+    return _TUNNEL_INI.format(role=role.value, dialect=dialect, router=router, name=name, door=door)
