@@ -44,6 +44,7 @@ def dialect_keys() -> Mapping[str, DialectKeys]:
             tuple(dialect.router_keys),
             tuple(dialect.tunnel_keys[Role.HOST]),
             tuple(dialect.tunnel_keys[Role.CLIENT]),
+            dialect.traits,
         )
         for name, dialect in find_dialects().items()
     }

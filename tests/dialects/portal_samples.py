@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from relay.dialects.portal.data import EndpointControl, EndpointLink
+from relay.http import Request
 from relay.settings.model import DialectSettings
-from relay.vocabulary import Accept, Message, OfferName, Request, Role
+from relay.vocabulary import Accept, Message, OfferName, Role
 from tests.dialects.samples import KnownSecret, Link, Samples
 from tests.dialects.test_portal_tokens import C1, H1, NOW, SECRET
 

@@ -10,9 +10,10 @@ import importlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from relay.http import Request
 from relay.interfaces import IConversation
 from relay.settings.model import DialectSettings, Secret
-from relay.vocabulary import Event, Message, Request
+from relay.vocabulary import Event, Message
 
 
 class Link(NamedTuple):

@@ -10,7 +10,7 @@ import pytest
 from relay.dialects.portal.client import run_client
 from relay.dialects.portal.host import run_host
 from relay.errors import LimitReached, Refused, RelayError, TargetRefused
-from relay.interfaces import IOutward
+from relay.outside import IOutward
 from relay.settings.model import Door, Secret, TunnelSettings
 from relay.vocabulary import Call, CallKey, OfferName, Reason, Role
 from tests.fakes.streams import FakeStream
@@ -57,7 +57,7 @@ class Machine:
     async def serve(self) -> None:
         """The test is over at once."""
 
-    async def keep(self, errand: Any) -> None:
+    async def keep(self, errand: Any, final: Any = ()) -> None:
         await errand()
 
     async def connect(self, endpoint: str) -> FakeStream:

@@ -1,10 +1,13 @@
 """A WebSocket peer made of bytes: it sends what a test asks for, right or wrong.
 
 Either side of a connection: :func:`connect` makes a client, :class:`RawServer` hands out servers.
-Nothing is answered by itself; every wait has a deadline.
+Nothing is answered by itself; every wait has a deadline. What speaks HTTP and wsmux
+(:func:`read_response`, :class:`MuxLink`) stands upon it.
 """
 
 from tests.rawpeer.connecting import RawServer, connect
+from tests.rawpeer.http import Response, read_chunk, read_head, read_response, request
+from tests.rawpeer.mux import MUX_WINDOW_BYTES, Mux, MuxFrame, MuxLink, MuxStream, encode_mux
 from tests.rawpeer.peer import RawPeer
 from tests.rawpeer.waiting import (
     DEADLINE_S,
@@ -32,6 +35,7 @@ from tests.rawpeer.wire import (
 
 __all__ = [
     "DEADLINE_S",
+    "MUX_WINDOW_BYTES",
     "PERFECT_HANDSHAKE",
     "POLL_S",
     "SAMPLE_KEY",
@@ -40,15 +44,25 @@ __all__ = [
     "Frame",
     "Head",
     "Late",
+    "Mux",
+    "MuxFrame",
+    "MuxLink",
+    "MuxStream",
     "Op",
     "PeerError",
     "RawPeer",
     "RawServer",
+    "Response",
     "accept_key",
     "close_body",
     "connect",
     "encode_frame",
+    "encode_mux",
     "noise",
+    "read_chunk",
+    "read_head",
+    "read_response",
+    "request",
     "request_head",
     "the_reactor",
     "together",

@@ -20,6 +20,9 @@ from tests.rawpeer.peer import RawPeer
 from tests.rawpeer.waiting import DEADLINE_S, Late, the_reactor
 from tests.rawpeer.wire import Head
 
+BACKLOG = 1024
+"""Connections that may come at once; a kernel that runs out of room makes some of them twice."""
+
 
 class _PeerFactory(Factory):
     noisy = False
@@ -59,7 +62,7 @@ class RawServer:
 
     async def listen(self, port: int = 0) -> int:
         """:returns: the port that really listens"""
-        endpoint = TCP4ServerEndpoint(self._reactor, port, interface="127.0.0.1")
+        endpoint = TCP4ServerEndpoint(self._reactor, port, BACKLOG, "127.0.0.1")
         factory = _PeerFactory(lambda: RawPeer(self._reactor, False, self._arrives))
         self._listening = await endpoint.listen(factory)
         return cast(IPv4Address, self._listening.getHost()).port

@@ -319,6 +319,10 @@ class RawPeer(Protocol):
             parts.append(last.payload)
         return first._replace(payload=b"".join(parts), fin=True)
 
+    def left(self) -> bytes:
+        """:returns: everything that arrived so far and was not read"""
+        return bytes(self._buffer)
+
     def nothing_came(self) -> bool:
         """:returns: whether everything that arrived so far was read"""
         return not self._buffer

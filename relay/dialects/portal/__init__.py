@@ -19,9 +19,10 @@ from relay.dialects.portal.client import run_client
 from relay.dialects.portal.host import run_host
 from relay.dialects.portal.router import PortalFace, make_face
 from relay.dialects.portal.tokens import SECRET_ENVIRONMENT, SECRET_KEYS
-from relay.interfaces import IDialect, IOutward
+from relay.interfaces import IDialect
+from relay.outside import IOutward
 from relay.settings.model import DialectSettings, TunnelSettings
-from relay.settings.schema import Key, Kind
+from relay.settings.schema import Key, Kind, Traits
 from relay.vocabulary import Role
 
 SECRET = Key(
@@ -49,6 +50,10 @@ class PortalDialect:
         Role.HOST: (TOKEN,),
         Role.CLIENT: (TOKEN,),
     }
+
+    traits: Traits = Traits(
+        host_token="portal host --id 1234", client_token="portal client --id 1234"
+    )
 
     def router_face(self, settings: DialectSettings, url: str) -> PortalFace:
         """:raises ConfigurationError: when the secret cannot be read."""

@@ -12,7 +12,8 @@ from relay.dialects.portal.data import EndpointLink
 from relay.dialects.portal.host import read_token, stream_of
 from relay.dialects.portal.wire import CLIENT, FIRST_SEGMENT, HALF_CLOSE, HALF_CLOSE_HEADER
 from relay.errors import CallerLeft, CannotConnect, Refused, RelayError
-from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
+from relay.interfaces import IConversation, IStream
+from relay.outside import IOutward, ITunnelSession
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Reason, Role
 

@@ -42,24 +42,11 @@ from relay.vocabulary import (
     Role,
     Shape,
 )
+from relay.wire.closes import close_of
 
 FRAME_BYTES = 16 * 1024 * 1024
 MESSAGE_BYTES = 64 * 1024 * 1024
 CONTROL_MESSAGE_BYTES = 1024 * 1024
-
-CLOSE_CODES = {
-    Reason.FINISHED: 1000,
-    Reason.PEER_CLOSED: 1000,
-    Reason.REPLACED: 1001,
-    Reason.IDLE: 1001,
-    Reason.TOO_LARGE: 1009,
-    Reason.GOING_AWAY: 1012,
-    Reason.LIMIT: 1013,
-    Reason.OVERRUN: 1013,
-    Reason.REVOKED: 1008,
-    Reason.EXPIRED: 1008,
-}
-"""Everything else is 1011; the text is always the reason's word."""
 
 
 @implementer(IConversation)
@@ -74,6 +61,7 @@ class PortalConversation:
     drop_is_end = True
     dead_timer = False
     passes = Passing.NOTHING
+    window_bytes: int | None = None
     role = Role.HOST
     intent: Event | None = None
     upgrade_headers: Mapping[str, str] = {}
@@ -112,7 +100,7 @@ class PortalConversation:
         """The other side's own Close where it sent one, else our code and the reason's word."""
         if close is not None:
             return close
-        return Close(CLOSE_CODES.get(reason, 1011), reason.value)
+        return close_of(reason)
 
 
 class DataLink(PortalConversation):

@@ -17,15 +17,14 @@ from relay.dialects.portal.wire import (
     offer_name,
 )
 from relay.errors import (
-    ConfigurationError,
     LimitReached,
     NoSuchOffer,
     Refused,
     RelayError,
-    TokenInvalid,
-    TokenMissing,
 )
-from relay.interfaces import IConversation, IOutward, IStream, ITunnelSession
+from relay.interfaces import IConversation, IStream
+from relay.outside import IOutward, ITunnelSession
+from relay.settings import secrets
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Call, CallKey, Event, OfferName, Reason, Role
 from relay.wire.tokens import peek_claims
@@ -165,16 +164,5 @@ def stream_of(session: ITunnelSession) -> IStream:
 
 
 def read_token(settings: TunnelSettings) -> str:
-    """Read the token afresh.
-
-    :raises TokenMissing, TokenInvalid: when there is none, or it cannot go into a header
-    """
-    if settings.token is None:
-        raise TokenMissing("no token is configured", "name one with token-file")
-    try:
-        token = settings.token.read().reveal()
-    except ConfigurationError as error:
-        raise TokenMissing("; ".join(error.faults)) from error
-    if not token.isascii() or not token.isprintable() or " " in token:
-        raise TokenInvalid(f"what {settings.token.origin} holds is not a token")
-    return token
+    """:returns: the token, read afresh. :raises TokenMissing, TokenInvalid: when there is none"""
+    return secrets.read_token(settings.token)

@@ -36,6 +36,7 @@ from relay.errors import (
     UpgradeRequired,
     WrongRole,
 )
+from relay.http import Request, Response
 from relay.interfaces import IConversation, IRouterFace, IServices, Route
 from relay.settings.model import DialectSettings, SecretSource
 from relay.vocabulary import (
@@ -47,8 +48,6 @@ from relay.vocabulary import (
     Missing,
     Offer,
     OfferName,
-    Request,
-    Response,
     Role,
 )
 

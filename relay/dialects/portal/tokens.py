@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from relay.errors import TokenInvalid
@@ -88,6 +89,14 @@ def read_claims(claims: Claims) -> PortalClaims:
     )
 
 
+def judge(claims: Claims, values: Mapping[str, object] | None) -> None:
+    """Say what a router makes of verified claims; all routers of portal make the same of them.
+
+    :raises TokenInvalid: why it does not take them
+    """
+    read_claims(claims)
+
+
 def explain(claims: Claims) -> list[str]:
     """Say what a token allows, and what about it only some routers take, one sentence a line.
 
@@ -124,11 +133,14 @@ def add_arguments(parser: argparse.ArgumentParser, host_name: str) -> None:
     )
 
 
-def claims(arguments: argparse.Namespace, now: int) -> dict[str, object]:
+def claims(
+    arguments: argparse.Namespace, now: int, values: Mapping[str, object] | None = None
+) -> dict[str, object]:
     """Make the claims that a command line asks for.
 
     :param arguments: those of :func:`add_arguments`, and ``lifetime`` in seconds
     :param now: Unix seconds
+    :param values: of the router's section, which make no difference
     :raises ValueError: saying what is out of range
     """
     expires = now + arguments.lifetime

@@ -13,8 +13,9 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from relay.errors import BadRequest, MethodNotAllowed, NotFound
+from relay.http import Request
 from relay.interfaces import Route
-from relay.vocabulary import CallKey, OfferName, Request
+from relay.vocabulary import CallKey, OfferName
 
 CONTROL = "host_control"
 ACCEPT = "host_accept"
