@@ -31,6 +31,7 @@ GROUPS = {
     "stalled": "a reader that stops",
     "handshakes": "handshakes with a JWT",
     "short": "short connections through client, router and host",
+    "websocktunnel": "viewers' requests through router and host of websocktunnel",
     "idle": "idle hosts and waiting clients",
     "start": "what a start costs",
     "recovery": "the router away and back",
@@ -38,7 +39,7 @@ GROUPS = {
 """Each is a module of this package, and can be run alone as ``python -m bench.NAME``."""
 
 NOT_BUILT = (
-    "raw TCP (taas), network-relay, websocktunnel, session-relay: left out, relay does not speak "
+    "raw TCP (taas), network-relay, session-relay: left out, relay does not speak "
     "these dialects yet"
 )
 

@@ -10,13 +10,13 @@ from relay.measuring.processes import descriptors, listening_port
 __all__ = ["PEERS_VARIABLE", "descriptors", "listening_port", "peer"]
 
 PEERS_VARIABLE = "RELAY_PEERS"
-"""Names a folder that holds the originals' programs as ``portal/NAME``."""
+"""Names a folder that holds the originals' programs as ``DIALECT/NAME``."""
 
 
-def peer(name: str) -> Path | None:
-    """:returns: where a program of the original is, if it is at hand."""
+def peer(name: str, dialect: str = "portal") -> Path | None:
+    """:returns: where a program of that dialect's original is, if it is at hand."""
     folder = os.environ.get(PEERS_VARIABLE)
     if not folder:
         return None
-    path = Path(folder).resolve() / "portal" / name
+    path = Path(folder).resolve() / dialect / name
     return path if path.exists() else None

@@ -120,10 +120,12 @@ class Workshop(Crew):
 
     # -- the originals -----------------------------------------------------------------------------
 
-    def original(self, name: str, *arguments: str, **environment: str) -> Program:
-        """Start a program of the original."""
-        path = peer(name)
-        assert path is not None, f"{PEERS_VARIABLE} names no folder with portal/{name}"
+    def original(
+        self, name: str, *arguments: str, dialect: str = "portal", **environment: str
+    ) -> Program:
+        """Start a program of a dialect's original."""
+        path = peer(name, dialect)
+        assert path is not None, f"{PEERS_VARIABLE} names no folder with {dialect}/{name}"
         return self.start(
             name, [str(path), *arguments], NO_COLOR="1", RUST_LOG="info", **environment
         )

@@ -24,8 +24,9 @@ def send(job: dict[str, Any]) -> None:
     where the taker is at the other end of the same connection; ``units`` counts instead of seconds.
     """
     common, last = COMMON, LAST
+    masks = job.get("masks", True) and job["place"]["kind"] != "serve"
     if size := job.get("message_bytes"):
-        common, last = (framed(unit, size, job.get("masks", True)) for unit in (common, last))
+        common, last = (framed(unit, size, masks) for unit in (common, last))
     (connection,) = connections(job["place"])
     target = connection.socket
     target.settimeout(None)

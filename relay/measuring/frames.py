@@ -93,7 +93,7 @@ class Checker:
 
 
 class Deframer:
-    """Finds the payload of frames that carry no mask, and passes it on; control frames are dropped.
+    """Finds the payload of frames, frees it of its mask and passes it on; drops control frames.
 
     :param payload: gets each piece
     """
@@ -102,6 +102,7 @@ class Deframer:
         self._payload = payload
         self._missing = 0
         self._control = False
+        self._mask = b""
 
     def feed(self, view: memoryview) -> int:
         """Take the next bytes of the connection.
@@ -113,7 +114,8 @@ class Deframer:
             if self._missing:
                 end = min(size, start + self._missing)
                 if not self._control:
-                    self._payload(view[start:end])
+                    part = view[start:end]
+                    self._payload(self._freed(part) if self._mask else part)
                 self._missing -= end - start
                 start = end
                 continue
@@ -121,12 +123,21 @@ class Deframer:
                 break
             length = view[start + 1] & 0x7F
             more = EXTENDED.get(length, 0)
-            if size - start < MIN_HEAD_BYTES + more:
+            key = MASK_BYTES if view[start + 1] & MASKED else 0
+            if size - start < MIN_HEAD_BYTES + more + key:
                 break
             head = start + MIN_HEAD_BYTES
             if more:
                 length = int.from_bytes(view[head : head + more], "big")
             self._control = bool(view[start] & CONTROL)
             self._missing = length
-            start = head + more
+            start = head + more + key
+            self._mask = bytes(view[start - key : start])
         return size - start
+
+    def _freed(self, part: memoryview) -> memoryview:
+        """:returns: the payload; the mask is turned to where the next part begins."""
+        freed = masked(bytes(part), self._mask)
+        turn = len(part) % MASK_BYTES
+        self._mask = self._mask[turn:] + self._mask[:turn]
+        return memoryview(freed)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from relay.measuring import bulk, talk, visits
+from relay.measuring import bulk, site, talk, visits, web
 from relay.measuring.places import Refused, say
 
 JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -23,8 +23,11 @@ JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
     "echo": talk.echo,
     "ping": talk.ping,
     "pace": talk.pace,
+    "enlist": visits.enlist,
+    "fetch": web.fetch,
     "hold": visits.hold,
     "knock": visits.knock,
+    "site": site.site,
     "visit": visits.visit,
 }
 

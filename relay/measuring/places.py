@@ -1,26 +1,32 @@
 """Where a load gets its connections from.
 
 A *place* is a JSON object: ``kind`` is ``tcp`` (connects), ``listen`` (accepts), ``ws`` (connects
-and shakes hands), ``caller`` or ``callee`` (does what a client or host of portal does); ``port`` is
-on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS) where they apply.
+and shakes hands), ``serve`` (accepts and answers that), ``caller`` or ``callee`` (does what a
+client or host of portal does), ``web`` (connects and asks below ``path``) or ``site`` (answers
+that); ``port`` is on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS)
+where they apply.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
+import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 LOOPBACK = "127.0.0.1"
 HEAD_END = b"\r\n\r\n"
 HEAD_BYTES = 16 * 1024
 READ_BYTES = 4096
+BIG_READ_BYTES = 64 * 1024
 TIMEOUT_S = 20.0
 LONG = 126
+GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
 class Refused(Exception):
@@ -50,11 +56,14 @@ def connections(place: Place, count: int = 1) -> Iterator[Connection]:
     kind = place["kind"]
     if kind == "listen":
         yield from _accepted(place, count)
+    elif kind == "serve":
+        for connection, _ in _accepted(place, count):
+            yield Connection(connection, answer_handshake(connection))
     elif kind == "callee":
         yield from _answered(place, count)
     else:
         for number in range(count):
-            if kind == "tcp":
+            if kind in ("tcp", "web"):
                 yield Connection(connect(place))
             elif kind == "ws":
                 yield shake_hands(place, place["path"].format(number))
@@ -62,6 +71,14 @@ def connections(place: Place, count: int = 1) -> Iterator[Connection]:
                 yield _called(place)
         if kind == "ws":
             say(ready=True)
+
+
+def more(connection: socket.socket) -> bytes:
+    """:returns: what comes next. :raises OSError: also at the end"""
+    chunk = connection.recv(BIG_READ_BYTES)
+    if not chunk:
+        raise OSError("the connection has ended before its answer")
+    return chunk
 
 
 def connect(place: Place) -> socket.socket:
@@ -74,8 +91,10 @@ def connect(place: Place) -> socket.socket:
     return ssl.create_default_context(cafile=ca).wrap_socket(plain, server_hostname=LOOPBACK)
 
 
-def request(place: Place, path: str, token: str | None = None) -> bytes:
-    """:returns: the head of a WebSocket handshake."""
+def request(
+    place: Place, path: str, token: str | None = None, more: Mapping[str, str] | None = None
+) -> bytes:
+    """:returns: the head of a WebSocket handshake, with ``more`` headers."""
     shown = place.get("token") if token is None else token
     lines = [
         f"GET {path} HTTP/1.1",
@@ -85,12 +104,37 @@ def request(place: Place, path: str, token: str | None = None) -> bytes:
         "Sec-WebSocket-Version: 13",
         f"Sec-WebSocket-Key: {base64.b64encode(os.urandom(16)).decode()}",
         *([f"Authorization: Bearer {shown}"] if shown else []),
+        *(f"{name}: {value}" for name, value in (more or {}).items()),
     ]
     return ("\r\n".join(lines)).encode() + HEAD_END
 
 
 def read_answer(connection: socket.socket) -> bytes:
     """:returns: what came behind the 101. :raises Refused, OSError:"""
+    head, rest = _read_head(connection)
+    if b" 101 " not in head.split(b"\r\n", 1)[0]:
+        raise Refused((head + HEAD_END + rest)[:200].decode("latin-1"))
+    return rest
+
+
+def answer_handshake(connection: socket.socket) -> bytes:
+    """Be the server of a WebSocket. :returns: what came behind the request
+
+    :raises Refused, OSError:
+    """
+    head, rest = _read_head(connection)
+    found = re.search(rb"\r\nsec-websocket-key: *(\S+)", head, re.IGNORECASE)
+    if found is None:
+        raise Refused(head[:200].decode("latin-1"))
+    key = found[1]
+    accept = base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
+    lines = ("HTTP/1.1 101 Switching Protocols", "Upgrade: websocket", "Connection: Upgrade")
+    connection.sendall("\r\n".join((*lines, f"Sec-WebSocket-Accept: {accept}")).encode() + HEAD_END)
+    return rest
+
+
+def _read_head(connection: socket.socket) -> tuple[bytes, bytes]:
+    """:returns: the next head, and what came behind it. :raises Refused, OSError:"""
     seen = b""
     while HEAD_END not in seen:
         chunk = connection.recv(READ_BYTES)
@@ -98,15 +142,15 @@ def read_answer(connection: socket.socket) -> bytes:
         if not chunk or len(seen) > HEAD_BYTES:
             raise Refused(seen[:200].decode("latin-1"))
     head, _, rest = seen.partition(HEAD_END)
-    if b" 101 " not in head.split(b"\r\n", 1)[0]:
-        raise Refused(seen[:200].decode("latin-1"))
-    return rest
+    return head, rest
 
 
-def shake_hands(place: Place, path: str, token: str | None = None) -> Connection:
+def shake_hands(
+    place: Place, path: str, token: str | None = None, more: Mapping[str, str] | None = None
+) -> Connection:
     """:returns: a WebSocket. :raises Refused, OSError:"""
     connection = connect(place)
-    connection.sendall(request(place, path, token))
+    connection.sendall(request(place, path, token, more))
     return Connection(connection, read_answer(connection))
 
 

@@ -285,10 +285,13 @@ def descriptors(pid: int) -> int:
 
 
 def _tcp_sockets(pid: int) -> Iterator[tuple[int, str, str]]:
-    """:returns: local port, state and inode of each IPv4 socket that the process can see."""
-    lines = Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]
-    for fields in (line.split() for line in lines):
-        yield int(fields[1].rpartition(":")[2], 16), fields[3], fields[9]
+    """:returns: local port, state and inode of each TCP socket that the process can see."""
+    for table in ("tcp", "tcp6"):
+        path = Path(f"/proc/{pid}/net/{table}")
+        # a kernel without IPv6 has one table only
+        lines = path.read_text().splitlines()[1:] if path.exists() else []
+        for fields in (line.split() for line in lines):
+            yield int(fields[1].rpartition(":")[2], 16), fields[3], fields[9]
 
 
 def _socket_inodes(pid: int) -> set[str]:

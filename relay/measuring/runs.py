@@ -21,6 +21,11 @@ HOLD_S = 120.0
 POLL_S = 0.02
 GB = 1e9
 COMPARED_EVERY = 4
+BODY_BYTES = 16 * 1024 * 1024
+"""Of one download or upload, where nobody says otherwise."""
+
+BODY_S = 120.0
+"""The longest that one body may take."""
 
 
 class Way(NamedTuple):
@@ -40,6 +45,16 @@ class Way(NamedTuple):
     def cpu_s(self) -> float:
         """:returns: what the programs have used so far."""
         return sum(program.cpu_s() for program in self.programs)
+
+
+def web_way(port: int, path: str, app: int, *programs: Program) -> Way:
+    """:returns: the way of requests to a web server's port
+
+    :param path: in front of every path, without a slash behind it
+    :param app: the port of the application, to which they come
+    """
+    near = {"kind": "web", "port": port, "path": path}
+    return Way(near, {"kind": "site", "port": app}, False, programs)
 
 
 class Speed(NamedTuple):
@@ -100,6 +115,14 @@ def told(program: Program, member: str, deadline_s: float = SPARE_S) -> dict[str
     return found[0]
 
 
+def service(crew: Crew, way: Way, **job: object) -> Program:
+    """Start what answers questions at the far end. :returns: it, once it is there"""
+    does = "site" if way.far["kind"] == "site" else "echo"
+    far = load(crew, {"do": does, "count": 0, **job, "place": way.far})
+    told(far, "ready")
+    return far
+
+
 def bulk(crew: Crew, way: Way, seconds: float, message_bytes: int = 0, up: bool = True) -> Speed:
     """Send for so long, one way; what arrives is counted and compared.
 
@@ -108,6 +131,8 @@ def bulk(crew: Crew, way: Way, seconds: float, message_bytes: int = 0, up: bool 
     :raises Late: when it gets stuck
     :raises Inexact: when something was lost or changed
     """
+    if way.near["kind"] == "web":
+        return fetched(crew, way, seconds, up=up)
     sender = {"do": "send", "seconds": seconds, "message_bytes": message_bytes}
     taker = {"do": "take", "framed": bool(message_bytes), "every": COMPARED_EVERY}
     if message_bytes and not way.framed:
@@ -126,6 +151,28 @@ def bulk(crew: Crew, way: Way, seconds: float, message_bytes: int = 0, up: bool 
         raise Inexact(f"{sent['sent']} bytes were sent, {took['took']} came, or not the same")
     size = took["took"] / GB
     return Speed(size / took["seconds"], used / size, (took["cpu_s"] + sent["cpu_s"]) / size)
+
+
+def fetched(
+    crew: Crew, way: Way, seconds: float, size: int = BODY_BYTES, up: bool = False
+) -> Speed:
+    """Get bodies from a site, or put them, one after the other; each is verified.
+
+    :param size: of a body, in bytes
+    :raises Late: when it gets stuck, or something was lost or changed
+    """
+    far = load(crew, {"do": "site", "place": way.far})
+    told(far, "ready")
+    near = load(
+        crew, {"do": "fetch", "place": way.near, "size": size, "up": up, "seconds": seconds}
+    )
+    told(near, "fetching", BODY_S)
+    before, at_site = way.cpu_s(), far.cpu_s()
+    carried = told(near, "carried", seconds + BODY_S)
+    used, sites = way.cpu_s() - before, far.cpu_s() - at_site
+    crew.end(near, far)
+    amount = carried["carried"] / GB
+    return Speed(amount / carried["seconds"], used / amount, (carried["cpu_s"] + sites) / amount)
 
 
 def trips(crew: Crew, way: Way, seconds: float, count: int = 1, pieces: int = 1) -> Trips:
@@ -160,12 +207,28 @@ def paced_beside(
         crew.end(sender, taker)
 
 
+def paced_beside_fetch(
+    crew: Crew, way: Way, seconds: float, count: int, every_s: float, size: int
+) -> Trips:
+    """Ask a site so often, while it gives one body of ``size`` bytes after the other."""
+    job = {"do": "pace", "seconds": seconds, "every_s": every_s, "count": count, "place": way.near}
+    far = service(crew, way)
+    fetch = {"do": "fetch", "place": way.near, "size": size, "up": False, "seconds": BODY_S}
+    busy = load(crew, fetch)
+    told(busy, "fetching", BODY_S)
+    near = load(crew, job)
+    told(near, "trips", seconds + SPARE_S)
+    if not busy.is_running():
+        raise Late(f"the download has ended: {busy.printed()}")
+    crew.end(busy)
+    return _heard(crew, near, far, seconds)
+
+
 def _talk(
     crew: Crew, way: Way, count: int, pieces: int, job: dict[str, Any]
 ) -> tuple[Program, Program]:
     common = {"count": count, "pieces": pieces, "framed": way.framed}
-    far = load(crew, {"do": "echo", **common, "place": way.far})
-    told(far, "ready")
+    far = service(crew, way, **common)
     near = load(crew, {**job, **common, "place": way.near})
     return near, far
 
@@ -190,8 +253,7 @@ def knocks(
 
 def visits(crew: Crew, way: Way, seconds: float, at_once: int) -> float:
     """:returns: connections a second that asked one question of 64 bytes, and were answered."""
-    far = load(crew, {"do": "echo", "count": 0, "place": way.far})
-    told(far, "ready")
+    far = service(crew, way)
     job = {"do": "visit", "place": way.near, "seconds": seconds, "at_once": at_once}
     rate = _counted(crew, job)
     crew.end(far)
@@ -209,6 +271,13 @@ def _counted(crew: Crew, job: dict[str, Any]) -> float:
 def hold(crew: Crew, place: Place, links: Sequence[tuple[str, str]]) -> Program:
     """Open WebSockets to these paths with these tokens, to stay. :returns: who holds them"""
     return _held(crew, {"place": place, "links": links})
+
+
+def enlist(crew: Crew, place: Place, hosts: Sequence[tuple[str, str]]) -> Program:
+    """Register hosts of websocktunnel, ids and tokens, to stay. :returns: who holds them"""
+    program = load(crew, {"do": "enlist", "place": place, "hosts": hosts})
+    told(program, "open", HOLD_S)
+    return program
 
 
 def hold_answered(crew: Crew, place: Place, count: int) -> Program:

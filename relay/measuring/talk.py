@@ -10,12 +10,13 @@ import selectors
 import socket
 import time
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from relay.measuring import web
 from relay.measuring.figures import percentile
 from relay.measuring.frames import MASK_BYTES, frame
-from relay.measuring.places import Connection, connections, say
+from relay.measuring.places import Connection, connections, more, say
 
 QUESTION_BYTES = 64
 QUESTION = bytes(range(QUESTION_BYTES))
@@ -40,13 +41,33 @@ def _carried(job: dict[str, Any], payload: bytes, masks: bool) -> bytes:
     return frame(payload, MASK if masks else b"")
 
 
+def asking(job: dict[str, Any]) -> tuple[list[bytes], Callable[[bytes], bool]]:
+    """:returns: a question, in the pieces in which it is written, and what tells whether bytes are
+    the whole answer; that raises OSError when they are another
+    """
+    place = job["place"]
+    if place["kind"] == "web":
+        return [web.get(place, web.SMALL_BYTES)], web.answered(web.SMALL_BYTES)
+    answer = _carried(job, ANSWER, masks=False)
+
+    def is_whole(got: bytes) -> bool:
+        if got == answer:
+            return True
+        if not answer.startswith(got):
+            raise OSError(f"a wrong answer: {got!r}")
+        return False
+
+    return _asked(job, masks=True), is_whole
+
+
 def echo(job: dict[str, Any]) -> None:
     """Answer each question on ``count`` connections (0: as many as come) until a signal ends it.
 
     ``framed``: whether questions and answers are WebSocket messages; ``pieces``: of a question.
     """
-    answer = _carried(job, ANSWER, masks=True)
-    size = sum(len(part) for part in _asked(job, masks=False))
+    is_server = job["place"]["kind"] == "serve"  # of the WebSocket: it hears masks and uses none
+    answer = _carried(job, ANSWER, masks=not is_server)
+    size = sum(len(part) for part in _asked(job, masks=is_server))
     if count := job.get("count", 0):
         selector = selectors.DefaultSelector()
         for connection in connections(job["place"], count):
@@ -103,42 +124,42 @@ def ping(job: dict[str, Any]) -> None:
 
     The result has the round trips, and their p50 and p99 in milliseconds.
     """
-    question = _asked(job, masks=True)
-    answer = _carried(job, ANSWER, masks=False)
+    question, is_whole = asking(job)
     sockets = [one.socket for one in connections(job["place"], job.get("count", 1))]
     say(asking=True)
     times = array("d")
     started = time.perf_counter()
     end = started + job["seconds"]
     if len(sockets) == 1:
-        _ask_one(sockets[0], question, answer, end, times)
+        _ask_one(sockets[0], question, is_whole, end, times)
     else:
-        _ask_many(sockets, question, answer, end, times)
+        _ask_many(sockets, question, is_whole, end, times)
     _report(times, time.perf_counter() - started)
 
 
 def _ask_one(
-    source: socket.socket, question: Sequence[bytes], answer: bytes, end: float, times: array[float]
+    source: socket.socket,
+    question: Sequence[bytes],
+    is_whole: Callable[[bytes], bool],
+    end: float,
+    times: array[float],
 ) -> None:
     now = time.perf_counter
     source.settimeout(DEADLINE_S)
     source.setblocking(True)
-    size = len(answer)
     while (begun := now()) < end:
         for part in question:
             source.sendall(part)
-        got = source.recv(READ_BYTES)
-        while got and len(got) < size:
-            got += source.recv(READ_BYTES)
-        if got != answer:
-            raise OSError(f"a wrong answer: {got!r}")
+        got = more(source)
+        while not is_whole(got):
+            got += more(source)
         times.append(now() - begun)
 
 
 def _ask_many(
     sockets: Sequence[socket.socket],
     question: Sequence[bytes],
-    answer: bytes,
+    is_whole: Callable[[bytes], bool],
     end: float,
     times: array[float],
 ) -> None:
@@ -155,14 +176,12 @@ def _ask_many(
         for key, _ in selector.select(DEADLINE_S):
             number = key.data
             source = sockets[number]
-            got = states[number][1] + source.recv(READ_BYTES)
-            if got == answer:
+            got = states[number][1] + more(source)
+            if is_whole(got):
                 moment = now()
                 times.append(moment - states[number][0])
                 states[number] = (moment, b"")
                 source.sendall(asked)
-            elif not answer.startswith(got) or not got:
-                raise OSError(f"a wrong answer: {got!r}")
             else:
                 states[number] = (states[number][0], got)
 
@@ -174,8 +193,8 @@ def pace(job: dict[str, Any]) -> None:
     due, so a stall is not told as one slow answer among many quick ones.
     """
     now, every_s = time.perf_counter, job["every_s"]
-    question = b"".join(_asked(job, masks=True))
-    answer = _carried(job, ANSWER, masks=False)
+    pieces, is_whole = asking(job)
+    question = b"".join(pieces)
     selector = selectors.DefaultSelector()
     sockets = [one.socket for one in connections(job["place"], job["count"])]
     say(asking=True)
@@ -198,13 +217,11 @@ def pace(job: dict[str, Any]) -> None:
         pause_s = DEADLINE_S if waiting[turn] else due[turn] - moment
         for key, _ in selector.select(max(0.0, min(pause_s, end - moment))):
             number = key.data
-            got[number] += sockets[number].recv(READ_BYTES)
-            if got[number] == answer:
+            got[number] += more(sockets[number])
+            if is_whole(got[number]):
                 times.append(now() - due[number])
                 got[number], waiting[number] = b"", False
                 due[number] += every_s
-            elif not got[number] or not answer.startswith(got[number]):
-                raise OSError(f"a wrong answer: {got[number]!r}")
     _report(times, now() - started)
 
 

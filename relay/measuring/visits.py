@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import selectors
 import signal
 import socket
 import time
+from collections.abc import Callable
 from typing import Any
 
-from relay.measuring.places import READ_BYTES, connect, read_answer, request, say, shake_hands
-from relay.measuring.talk import ANSWER, QUESTION
+from relay.measuring.places import connect, more, read_answer, request, say, shake_hands
+from relay.measuring.talk import asking
+
+PING, PONG = 0x89, 0x8A
+NO_MASK = bytes(4)
 
 
 def hold(job: dict[str, Any]) -> None:
@@ -22,10 +27,11 @@ def hold(job: dict[str, Any]) -> None:
         held = [shake_hands(place, path, token).socket for path, token in links]
     else:
         held = []
+        (question,), is_whole = asking(job)
         for _ in range(job["count"]):
             held.append(connect(place))
-            held[-1].sendall(QUESTION)
-            _hear(held[-1])
+            held[-1].sendall(question)
+            _hear(held[-1], is_whole)
     say(open=len(held))
     signal.pause()
 
@@ -54,22 +60,48 @@ def knock(job: dict[str, Any]) -> None:
 def visit(job: dict[str, Any]) -> None:
     """Connect, ask once, hear the answer, close; ``at_once`` at a time, for ``seconds``."""
     place, at_once = job["place"], job["at_once"]
+    (question,), is_whole = asking(job)
     started, count = time.monotonic(), 0
     while time.monotonic() < started + job["seconds"]:
         batch = [connect(place) for _ in range(at_once)]
         for connection in batch:
-            connection.sendall(QUESTION)
+            connection.sendall(question)
         for connection in batch:
-            _hear(connection)
+            _hear(connection, is_whole)
             connection.close()
         count += at_once
     say(count=count, seconds=time.monotonic() - started)
 
 
-def _hear(connection: socket.socket) -> None:
+def _hear(connection: socket.socket, is_whole: Callable[[bytes], bool]) -> None:
     """:raises OSError: for any answer but the right one"""
     got = b""
-    while len(got) < len(ANSWER) and (chunk := connection.recv(READ_BYTES)):
-        got += chunk
-    if got != ANSWER:
-        raise OSError(f"a wrong answer: {got!r}")
+    while not is_whole(got := got + more(connection)):
+        continue
+
+
+def enlist(job: dict[str, Any]) -> None:
+    """Be so many hosts of websocktunnel, which answer Pings and nothing else, until a signal.
+
+    ``hosts``: pairs of id and token.
+    """
+    selector = selectors.DefaultSelector()
+    for name, token in job["hosts"]:
+        connection = shake_hands(job["place"], "/", token, {"x-websocktunnel-id": name})
+        selector.register(connection.socket, selectors.EVENT_READ, connection.socket)
+        if connection.rest:
+            _pong(connection.socket, connection.rest)
+    say(open=len(job["hosts"]))
+    while True:
+        for key, _ in selector.select():
+            _pong(key.data, more(key.data))
+
+
+def _pong(connection: socket.socket, came: bytes) -> None:
+    """Answer a Ping, which comes in one piece as it is so short. :raises OSError: for other frames
+
+    The key is all zeros, so that the payload stays as it is.
+    """
+    if came[0] != PING or len(came) != 2 + came[1]:
+        raise OSError(f"no Ping: {came[:40]!r}")
+    connection.sendall(bytes((PONG, 0x80 | came[1])) + NO_MASK + came[2:])

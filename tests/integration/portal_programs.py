@@ -1,6 +1,6 @@
 """The original's programs, as processes of their own.
 
-They run only when ``RELAY_PEERS`` names a folder that holds them as ``portal/NAME``.
+They run only when ``RELAY_PEERS`` names a folder that holds them as ``FAMILY/NAME``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,17 @@ class Program:
     """A program of the original, running; what it prints goes to a file."""
 
     def __init__(
-        self, name: str, arguments: Sequence[str], folder: Path, environment: Mapping[str, str]
+        self,
+        name: str,
+        arguments: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        family: str = "portal",
     ) -> None:
         self.log = folder / f"{name}-{secrets.token_hex(4)}.log"
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                [str(program_path(name)), *arguments],
+                [str(program_path(name, family)), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=subprocess.STDOUT,
@@ -80,23 +85,27 @@ def at_hand(name: str) -> bool:
     return peer(name) is not None
 
 
-def program_path(name: str) -> Path:
+def program_path(name: str, family: str = "portal") -> Path:
     """:returns: where the original's program is; skips the test when it is not there"""
-    path = peer(name)
+    path = peer(name, family)
     if path is None:
-        pytest.skip(f"did not run: {PEERS_VARIABLE} names no folder with portal/{name}")
+        pytest.skip(f"did not run: {PEERS_VARIABLE} names no folder with {family}/{name}")
     return path
 
 
 class Programs:
-    """Starts the original's programs for one test."""
+    """Starts the original's programs for one test.
 
-    def __init__(self, folder: Path) -> None:
+    :param family: the dialect that they speak
+    """
+
+    def __init__(self, folder: Path, family: str = "portal") -> None:
         self._folder = folder
+        self._family = family
         self.running: list[Program] = []
 
     def start(self, name: str, *arguments: str, **environment: str) -> Program:
         """Start ``name``; it is ended with the test."""
-        program = Program(name, arguments, self._folder, environment)
+        program = Program(name, arguments, self._folder, environment, self._family)
         self.running.append(program)
         return program

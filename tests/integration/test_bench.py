@@ -8,10 +8,15 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.relay_command import environment, relay, started
 
 SHORT = ("--seconds", "0.1", "--rounds", "1")
-WORDS = ("download", "upload", "round trip", "idle")
+WORDS = {
+    "portal": ("download", "upload", "round trip", "idle"),
+    "websocktunnel": ("download", "upload", "GET", "idle"),
+}
 START_S = 20.0
 
 
@@ -32,14 +37,15 @@ def running_below(folder: Path) -> list[str]:
     return found
 
 
-def test_json(tmp_path: Path) -> None:
+@pytest.mark.parametrize("dialect", WORDS)
+def test_json(tmp_path: Path, dialect: str) -> None:
     """Everything is measured on both sides, from any folder, whatever the environment says."""
     env = {**home(tmp_path), "RELAY_ROUTER": "ws://192.0.2.1", "RELAY_TOKEN": "x"}
-    done = relay("bench", *SHORT, "--json", folder=tmp_path, env=env)
+    done = relay("bench", "--dialect", dialect, *SHORT, "--json", folder=tmp_path, env=env)
     assert (done.returncode, done.stderr) == (0, b"")
     shown = json.loads(done.stdout)
-    assert (shown["dialect"], shown["rounds"]) == ("portal", 1)
-    for word in WORDS:
+    assert (shown["dialect"], shown["rounds"]) == (dialect, 1)
+    for word in WORDS[dialect]:
         assert any(line["what"].startswith(word) for line in shown["lines"])
     for line in shown["lines"]:
         assert set(line) == {"what", "unit", "relay", "plain", "ratio"}

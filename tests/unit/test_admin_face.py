@@ -9,8 +9,8 @@ import pytest
 
 from relay.admin.face import AdminFace
 from relay.errors import BadRequest
+from relay.http import Request
 from relay.interfaces import IServices
-from relay.vocabulary import Request
 
 
 class Revoker:

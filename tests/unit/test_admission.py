@@ -27,9 +27,10 @@ from relay.errors import (
     UpgradeRequired,
     WrongRole,
 )
+from relay.http import Request
 from relay.interfaces import IRouterFace
 from relay.settings.model import Limits
-from relay.vocabulary import Reason, Request
+from relay.vocabulary import Reason
 from tests.dialects.portal_samples import SAMPLES, request
 from tests.dialects.test_portal_tokens import C1, EXP, H1, NOW, SECRET, X1
 from tests.fakes import MemoryLink, World

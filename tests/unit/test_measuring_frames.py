@@ -72,9 +72,10 @@ def test_masked_frame(size: int) -> None:
 
 @pytest.mark.parametrize("size", [100, 64 * KIB, 256 * KIB])
 @pytest.mark.parametrize("step", [1009, 64 * KIB])
-def test_deframer(size: int, step: int) -> None:
+@pytest.mark.parametrize("masks", [False, True])
+def test_deframer(size: int, step: int, masks: bool) -> None:
     """Payload comes out of frames of any size at any split, and control frames are dropped."""
-    stream = PING + framed(COMMON, size, masks=False) + PING + framed(LAST, size, masks=False)
+    stream = PING + framed(COMMON, size, masks) + PING + framed(LAST, size, masks)
     checker = Checker()
     deframer = Deframer(checker.feed)
     rest = b""

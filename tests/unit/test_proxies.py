@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from relay.http import Request
 from relay.proxies import TrustedProxies
-from relay.vocabulary import Request
 
 PROXY = "127.0.0.1"
 

@@ -7,14 +7,17 @@ An invalid one begins with ``# fault: LINE: …`` for each fault that it has, wi
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from relay.dialects.websocktunnel.keys import CLIENT_KEYS, HOST_KEYS, ROUTER_KEYS, TRAITS
 from relay.errors import ConfigurationError
 from relay.settings import (
     LIMIT_KEYS,
     TLS_KEYS,
+    DialectKeys,
     ini,
     log_keys,
     read_router,
@@ -26,18 +29,22 @@ from relay.settings.model import Limits, RouterSettings, TunnelsSettings
 from relay.vocabulary import Role
 from tests.unit.test_settings_keys import PORTAL
 
+SHIPPED = {**PORTAL, "websocktunnel": DialectKeys(ROUTER_KEYS, HOST_KEYS, CLIENT_KEYS, TRAITS)}
+
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "tests" / "examples"
 NEEDED = ("web.token", "me.token", "portal.secret", "relay.crt", "relay.key", "ca.pem")
 FAULT = "# fault: "
 
 
-def read(file: Path) -> RouterSettings | TunnelsSettings:
+def read(
+    file: Path, dialects: Mapping[str, DialectKeys] = PORTAL
+) -> RouterSettings | TunnelsSettings:
     program = file.name.partition("-")[0].removesuffix(".ini")
     options = {"config": file.name}
     if program in ("router", "relay"):
-        return read_router(options, {}, file.parent, PORTAL)
-    return read_tunnels(Role(program), options, {}, file.parent, PORTAL)
+        return read_router(options, {}, file.parent, dialects)
+    return read_tunnels(Role(program), options, {}, file.parent, dialects)
 
 
 def copied(file: Path, directory: Path) -> Path:
@@ -72,7 +79,7 @@ def test_invalid_examples_have_exactly_the_faults_they_announce(file: Path, tmp_
 @pytest.mark.parametrize("name", ["relay.ini", "host.ini", "client.ini"])
 def test_shipped_samples_load(name: str, tmp_path: Path) -> None:
     """Whoever copies one has something that works."""
-    settings = read(copied(ROOT / "etc" / name, tmp_path))
+    settings = read(copied(ROOT / "etc" / name, tmp_path), SHIPPED)
     assert settings.log_level == "info"
 
 
@@ -80,13 +87,13 @@ def test_the_shipped_router_needs_no_files_and_shows_the_defaults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A first start in a fresh checkout works, and does what a start without a file does."""
-    shipped = read_router({}, {}, ROOT, PORTAL)
+    shipped = read_router({}, {}, ROOT, SHIPPED)
     assert shipped.limits == Limits()
     assert shipped.tls is None
     monkeypatch.setattr(ini, "SYSTEM_DIRECTORY", tmp_path)
-    bare = read_router({}, {}, tmp_path, PORTAL)
+    bare = read_router({}, {}, tmp_path, SHIPPED)
     assert (shipped.listen, shipped.drain_s) == (bare.listen, bare.drain_s)
-    assert [dialect.name for dialect in shipped.dialects] == ["portal"]
+    assert [dialect.name for dialect in shipped.dialects] == ["portal", "websocktunnel"]
 
 
 @pytest.mark.parametrize("name", ["relay.ini", "host.ini", "client.ini"])
@@ -94,10 +101,14 @@ def test_shipped_samples_mention_every_key(name: str) -> None:
     """They are the reference that people read first."""
     text = (ROOT / "etc" / name).read_text()
     if name == "relay.ini":
-        keys = [*router_keys(), *LIMIT_KEYS, *TLS_KEYS, *PORTAL["portal"].router]
+        keys = [*router_keys(), *LIMIT_KEYS, *TLS_KEYS]
+        keys += [key for dialect in SHIPPED.values() for key in dialect.router]
     else:
-        common = tunnel_keys(Role(name.removesuffix(".ini")))
-        keys = [*(key for key in common if key.name != "secret-file"), *log_keys()]
+        role = Role(name.removesuffix(".ini"))
+        keys = [*(key for key in tunnel_keys(role) if key.name != "secret-file"), *log_keys()]
+        keys += [key for dialect in SHIPPED.values() for key in dialect.of(role)]
+        # nobody needs a client to which only its absence is told
+        keys = [key for key in keys if role is Role.HOST or key.name != "id"]
     lines = [line.lstrip("# ") for line in text.splitlines()]
     for key in keys:
         assert any(line.startswith(f"{key.name} =") for line in lines), key.name

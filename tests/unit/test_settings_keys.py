@@ -16,7 +16,7 @@ from relay.settings import (
     tunnel_keys,
 )
 from relay.settings.model import Limits
-from relay.settings.schema import Key, Kind
+from relay.settings.schema import Key, Kind, Traits
 from relay.vocabulary import Role
 
 TOKEN = Key("token-file", Kind.SECRET_FILE, "", secret_environment=("PORTAL_TOKEN",))
@@ -27,6 +27,7 @@ PORTAL = {
         ),
         host=(TOKEN,),
         client=(TOKEN,),
+        traits=Traits(host_token="portal host --id 1234", client_token="portal client --id 1234"),
     )
 }
 """A dialect like portal, for all tests of settings."""

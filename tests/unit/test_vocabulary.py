@@ -10,6 +10,7 @@ import pytest
 import relay.errors
 import relay.vocabulary
 from relay.errors import LimitReached, RelayError, TokenExpired
+from relay.http import Request
 from relay.settings.model import Secret
 from relay.vocabulary import (
     CLEAN_REASONS,
@@ -25,7 +26,6 @@ from relay.vocabulary import (
     OfferName,
     OneTimeCode,
     Reason,
-    Request,
     Role,
     SharedSecret,
     Totp,
