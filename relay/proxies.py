@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable
 
 from relay.addresses import is_address, unmapped
-from relay.vocabulary import Request
+from relay.http import Request
 
 
 class TrustedProxies:

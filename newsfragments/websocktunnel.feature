@@ -1,0 +1,1 @@
+Dialect websocktunnel: a web service behind NAT at a public URL. The router serves Taskcluster's ``wst-client`` and our hosts, our host registers at Taskcluster's server, too; viewers need nothing but a browser. Requests and answers stream both ways, WebSockets pass end to end, and failures are told apart.
