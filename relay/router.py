@@ -140,7 +140,12 @@ class RouterService(MainService):
 
     @override
     def hurry(self) -> None:
-        """Stop waiting for circuits to end."""
+        """Stop waiting for circuits to end; asked again, for peers to take our goodbyes, too."""
+        if self._stopping is not None and self._stopping.called:
+            self._hall.wait_no_more()
+        self._drained()
+
+    def _drained(self) -> None:
         if self._stopping is not None and not self._stopping.called:
             self._stopping.callback(None)
 
@@ -267,8 +272,8 @@ class RouterService(MainService):
             if port is not admin:
                 await maybeDeferred(port.stopListening)
         self._stopping = Deferred()
-        self.broker.drain(lambda: self._hall.when_quiet(self.hurry))
-        timer = self._reactor.callLater(self.settings.drain_s, self.hurry)
+        self.broker.drain(lambda: self._hall.when_quiet(self._drained))
+        timer = self._reactor.callLater(self.settings.drain_s, self._drained)
         if self.broker.circuits:
             self.log.info(
                 "draining: {count}, at most {seconds:g} s",

@@ -77,6 +77,8 @@ class FrontDoor(Visitor):
         self._read_over = True
         if self._exchange is not None:
             self._exchange.read_ended()
+        elif self._closing and self.transport is not None:
+            self.transport.loseConnection()
         elif self._work is None and self._reader.has_begun():
             self._hall.reactor.callLater(0, self.read)  # a request may have come along with the end
         elif self._work is None and self.transport is not None:

@@ -180,6 +180,10 @@ class Hall:
 
         return waiting.addCallback(stop_timer)
 
+    def wait_no_more(self) -> None:
+        """Nobody waits for connections to be gone."""
+        self._tell_empty()
+
     def _gone(self, link: ILink) -> None:
         self._open -= 1
         self._look_around()

@@ -101,6 +101,6 @@ def test_who_speaks_and_leaves_while_we_ask_has_not_given_up(
             user.close()
         return peer_has_closed(*addresses)  # type: ignore[arg-type]  # as they came
 
-    monkeypatch.setattr("relay.links.tcp.peer_has_closed", late)
+    monkeypatch.setattr("relay.links.local_peer.peer_has_closed", late)
     assert not stream.has_given_up()
     assert not stream.has_given_up()
