@@ -2,14 +2,18 @@
 
 Run it with the interpreter of a virtual environment that has ``.[test]`` installed. Arguments go to
 pytest, which runs twice: once as relay is, once with real sockets in the message gear, which is all
-that some systems have, unless they name a gear or files. Its summary is the last line printed.
+that some systems have, unless they name a gear or files. The two run at the same time, since tests
+mostly wait, and the second is printed behind the first. Its summary is the last line printed.
 """
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,17 +27,48 @@ def main(arguments: list[str]) -> int:
         [sys.executable, "-m", "ruff", "check"],
         [sys.executable, "-m", "mypy"],
         [str(SCRIPTS / "lint-imports"), "--no-logo"],
-        [sys.executable, "-m", "pytest", *arguments],
     ]
-    if not any("--gear" in word or (ROOT / word.partition("::")[0]).exists() for word in arguments):
-        more = ["--gear=message", *arguments, "tests/integration"]
-        checks.append([sys.executable, "-m", "pytest", *more])
+    pytest = [sys.executable, "-m", "pytest", *arguments]
     for check in checks:
-        print("$", Path(check[0]).name, *check[1:], flush=True)
-        status = subprocess.run(check, cwd=ROOT, check=False).returncode
+        status = run(check)
         if status:
             return status
-    return 0
+    if any("--gear" in word or (ROOT / word.partition("::")[0]).exists() for word in arguments):
+        return run(pytest)
+    return run_both(pytest, [*pytest, "--gear=message", "tests/integration"])
+
+
+def run(check: Sequence[str]) -> int:
+    """:returns: the exit status"""
+    say(check)
+    return subprocess.run(check, cwd=ROOT, check=False).returncode
+
+
+def run_both(first: Sequence[str], second: Sequence[str]) -> int:
+    """Run two at the same time. :returns: the exit status of the one that failed, or 0."""
+    with (
+        tempfile.TemporaryFile() as kept,
+        subprocess.Popen(second, cwd=ROOT, stdout=kept, stderr=subprocess.STDOUT) as beside,
+    ):
+        try:
+            status = run(first)
+        except BaseException:
+            beside.send_signal(signal.SIGINT)
+            raise
+        if status:
+            beside.send_signal(signal.SIGINT)
+            return status
+        status = beside.wait()
+        say(second)
+        kept.seek(0)
+        sys.stdout.buffer.write(kept.read())
+        sys.stdout.flush()
+        return status
+
+
+def say(check: Sequence[str]) -> None:
+    """Name what runs."""
+    print("$", Path(check[0]).name, *check[1:], flush=True)
 
 
 if __name__ == "__main__":
