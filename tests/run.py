@@ -8,6 +8,7 @@ mostly wait, and the second is printed behind the first. Its summary is the last
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(sysconfig.get_path("scripts"))
+PEERS_VARIABLE = "RELAY_PEERS"
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +37,10 @@ def main(arguments: list[str]) -> int:
             return status
     if any("--gear" in word or (ROOT / word.partition("::")[0]).exists() for word in arguments):
         return run(pytest)
-    return run_both(pytest, [*pytest, "--gear=message", "tests/integration"])
+    second = [*pytest, "--gear=message", "tests/integration"]
+    if os.environ.get(PEERS_VARIABLE):
+        return run(pytest) or run(second)  # some originals listen on a port of their own choice
+    return run_both(pytest, second)
 
 
 def run(check: Sequence[str]) -> int:
