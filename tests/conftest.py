@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -36,6 +37,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """Choose the gear."""
     config.addinivalue_line("markers", "cut_through: of that gear alone; not run in another")
     gears.choose(config.getoption("--gear"))
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # as in the background of a shell: programs that tests start would never hear of Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -19,6 +19,7 @@ from tests import gears
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = [sys.executable, "-m", "relay.commands.main"]
+END_S = 5.0
 PROCESS_S = 30.0
 """How long a process may take; all are done within a fraction of that."""
 
@@ -58,7 +59,7 @@ def relay_beside(
 
 @contextmanager
 def started(*words: str | Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the command; kill it at the end if it still runs.
+    """Start the command; end it at the end if it still runs, in order if it can.
 
     :param options: of :class:`subprocess.Popen`; pipes where nothing else is said
     """
@@ -69,6 +70,10 @@ def started(*words: str | Path, **options: object) -> Iterator[subprocess.Popen[
         try:
             yield process
         finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)  # what it has started is its own to end
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(END_S)
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
             if process.stdin is not None:
