@@ -50,7 +50,7 @@ class Show(NamedTuple):
 
 def _key(settings: RouterSettings, name: str) -> bytes:
     source = cast(SecretSource, settings.dialects[0].values[name])
-    return source.read().reveal().encode()
+    return source.read().key()
 
 
 def _portal_tokens(settings: RouterSettings) -> dict[Role, str]:

@@ -160,7 +160,7 @@ def _mint(arguments: argparse.Namespace, environ: Mapping[str, str], now: int) -
     source = router.sources[0]
     if isinstance(source, MadeSecretFile) and source.ensure():
         event(f"made the secret {source.origin}; the router will use it when it starts")
-    token = mint(claims, _key(source))
+    token = mint(claims, source.read().key())
     for warning in source.warnings:
         event(f"warning: {warning}")
     hint(f"valid for {in_words(arguments.lifetime)}; signed with the secret of {source.origin}")
@@ -216,7 +216,7 @@ def _verdict(
     try:
         router = _signer(arguments, environ, name)
         sources = _made(router.sources)
-        keys = tuple(map(_key, sources))
+        keys = tuple([source.read().key() for source in sources])
     except (ConfigurationError, RelayError):
         if arguments.config or arguments.secret_file:
             raise
@@ -311,10 +311,6 @@ def _token(word: str | None, environ: Mapping[str, str]) -> str:
             raise WrongUsage("no token is given; write it to standard input of relay token show -")
     # As the original's token maker prints it, and as a request shows it.
     return word.strip().removeprefix("PORTAL_TOKEN=").removeprefix("Bearer ")
-
-
-def _key(source: SecretSource) -> bytes:
-    return source.read().reveal().encode("utf-8", "surrogateescape")
 
 
 def _dialect(name: str) -> TokenDialect:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Callable
 from typing import cast
@@ -107,48 +106,37 @@ async def connect_service(reactor: IReactorTime, hub: Hub | None, endpoint: str)
     :param endpoint: Twisted client endpoint string
     :raises TargetRefused: with the address and why
     """
-    factory_of = functools.partial(LocalFactory, reactor, hub)
-    address = None if hub is None else loopback_of(endpoint)
-    if hub is not None and address is not None:
-        stream = _connect_at_once(hub, address, factory_of, endpoint)
-        if stream is not None:
-            return stream
     ready: list[LocalStream] = []
+    factory = LocalFactory(reactor, hub, ready.append, lambda _: None)
     timer: IDelayedCall | None = None
     try:
-        attempt = clientFromString(reactor, endpoint).connect(
-            factory_of(ready.append, lambda _: None)
-        )
-        timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
-        await attempt
+        if not _connected_at_once(hub, endpoint, factory):
+            attempt = clientFromString(reactor, endpoint).connect(factory)
+            timer = reactor.callLater(TARGET_TIMEOUT_S, attempt.cancel)
+            await attempt
     except Exception as error:
-        raise _refused(endpoint, error) from error
+        raise TargetRefused(
+            f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
+        ) from error
     finally:
         if timer is not None and timer.active():
             timer.cancel()
     return ready[0]
 
 
-def _connect_at_once(
-    hub: Hub, address: tuple[str, int], factory_of: Callable[..., LocalFactory], endpoint: str
-) -> LocalStream | None:
-    """:returns: None: it has to be waited for. :raises TargetRefused: with the address and why"""
-    ready: list[LocalStream] = []
-    stream = factory_of(ready.append, lambda _: None).buildProtocol(None)
-    try:
-        end = connect_at_once(hub, address, stream)
-    except OSError as error:
-        raise _refused(endpoint, error) from error
-    if end is None:
-        return None
-    stream.makeConnection(end)
-    return stream
+def _connected_at_once(hub: Hub | None, endpoint: str, factory: LocalFactory) -> bool:
+    """:returns: whether a connection stands; else it has to be waited for
 
-
-def _refused(endpoint: str, error: Exception) -> TargetRefused:
-    return TargetRefused(
-        f"{endpoint}: {_plain(error)}", "is the service running, and is the address right?"
-    )
+    :raises OSError: when the service refuses
+    """
+    address = None if hub is None else loopback_of(endpoint)
+    if hub is None or address is None:
+        return False
+    stream = factory.buildProtocol(None)
+    end = connect_at_once(hub, address, stream)
+    if end is not None:
+        stream.makeConnection(end)
+    return end is not None
 
 
 def _plain(error: object) -> str:

@@ -26,6 +26,10 @@ class Secret:
         """:returns: the secret itself; for the one place that needs it."""
         return self._value
 
+    def key(self) -> bytes:
+        """:returns: the bytes of it, as they stand in its file; they sign and verify tokens"""
+        return self._value.encode("utf-8", "surrogateescape")
+
     def __repr__(self) -> str:
         return f"Secret(*** from {self.origin})"
 

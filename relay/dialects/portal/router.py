@@ -72,7 +72,7 @@ STATUSES: tuple[tuple[type[RelayError], int], ...] = (
 def make_face(settings: DialectSettings) -> PortalFace:
     """:raises ConfigurationError: when the secret cannot be read."""
     source = cast(SecretSource, settings.values[SECRET_KEYS[0]])
-    return PortalFace(source.read().reveal().encode("utf-8", "surrogateescape"))
+    return PortalFace(source.read().key())
 
 
 @implementer(IRouterFace)
@@ -108,8 +108,6 @@ class PortalFace:
         :raises WrongRole: when the token is for the other side
         """
         portal = read_claims(claims)
-        if request.method == "HEAD":
-            raise MethodNotAllowed("only GET is served here")
         if portal.role is not ROLES[route.name]:
             wanted = ROLES[route.name].value
             raise WrongRole(

@@ -98,12 +98,7 @@ def make_face(settings: DialectSettings, url: str) -> WebsocktunnelFace:
     :raises ConfigurationError: when a secret or the version file cannot be read
     """
     values = settings.values
-    keys = tuple(
-        [
-            cast(SecretSource, values[key]).read().reveal().encode("utf-8", "surrogateescape")
-            for key in SECRET_KEYS
-        ]
-    )
+    keys = tuple([cast(SecretSource, values[key]).read().key() for key in SECRET_KEYS])
     return WebsocktunnelFace(
         keys,
         str(values.get(AUDIENCE_KEY) or ""),
