@@ -108,6 +108,8 @@ class PortalFace:
         :raises WrongRole: when the token is for the other side
         """
         portal = read_claims(claims)
+        if request.method == "HEAD":
+            raise MethodNotAllowed("only GET is served here")
         if portal.role is not ROLES[route.name]:
             wanted = ROLES[route.name].value
             raise WrongRole(
