@@ -17,9 +17,13 @@ PIPE_BYTES = 1024 * 1024
 
 
 class IChannel(Protocol):
-    """One direction of one descriptor, never waiting."""
+    """One direction of one descriptor, never waiting.
+
+    :ivar pollable: whether the kernel can tell that there is something to do; of files it cannot
+    """
 
     fd: int
+    pollable: bool
 
     def read(self, size: int) -> bytes:
         """:returns: what there is, at most ``size`` bytes, empty at the end. :raises OSError:"""
@@ -41,8 +45,9 @@ class _File:
         self._inherited = self.fd = fd
         self._was_blocking = False
         mode = os.fstat(fd).st_mode
+        self.pollable = stat.S_ISFIFO(mode) or os.isatty(fd)
         # A file opened once more would begin anew; it never makes anybody wait.
-        if stat.S_ISFIFO(mode) or os.isatty(fd):
+        if self.pollable:
             self._open_again(access)
         if stat.S_ISFIFO(mode):
             _widen(fd)
@@ -79,6 +84,8 @@ class _File:
 
 class _Socket:
     """A connected socket."""
+
+    pollable = True
 
     def __init__(self, fd: int) -> None:
         self._socket = socket.socket(fileno=os.dup(fd))

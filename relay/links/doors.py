@@ -80,7 +80,7 @@ class Doors:
 
     def _listen_stdio(self, accepted: Callable[[IStream], None]) -> str:
         try:
-            self.stdio = StdioStream(cast(IReactor, self._reactor), self._stdio_gone)
+            self.stdio = StdioStream(cast(IReactor, self._reactor), self._stdio_gone, hub=self._hub)
         except OSError as error:
             raise CannotConnect(
                 f"standard input or output is of no use: {error.strerror}"

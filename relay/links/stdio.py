@@ -7,7 +7,7 @@ import os
 import select
 import stat
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from twisted.internet.interfaces import (
@@ -21,11 +21,19 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.stream import Stream
+from relay.links.cutthrough import Hub
+from relay.links.cutthrough.hub import READ
 from relay.links.descriptors import IChannel, open_channel
+from relay.outlets import IInlet, IOutlet, Span
 from relay.vocabulary import CLEAN_REASONS, Carries, Close, Data, Reason
 
 STDIO_CARRIES = Carries(half_close=True)
+FIRST_READ_BYTES = 16 * 1024
 READ_BYTES = 256 * 1024
+"""Input is read in portions between these: large ones for who fills them, since each costs a buffer
+of its size, and an interactive user needs none.
+"""
+
 QUEUE_BYTES = 256 * 1024
 """With more than this waiting for the reader of our output, the other side is to wait too."""
 
@@ -38,11 +46,13 @@ class IReactor(IReactorTime, IReactorFDSet):
     """What standard input and output need of the reactor."""
 
 
+@implementer(IOutlet)
 class StdioStream(Stream):
     """Standard input and output; nothing is read before there is a partner.
 
     :param gone: called with the reason, once all output was taken or cannot be
     :param stdin: descriptor; likewise ``stdout``
+    :param hub: that looks at input with its sockets; None: the reactor does
     :ivar fault: why output could not be written, or input not be read
     :raises OSError: when one of the descriptors is closed
     """
@@ -53,16 +63,19 @@ class StdioStream(Stream):
         gone: Callable[[Reason], None],
         stdin: int = 0,
         stdout: int = 1,
+        hub: Hub | None = None,
     ) -> None:
         super().__init__(STDIO_CARRIES, "stdio")
         self.fault: OSError | None = None
         self._reactor = reactor
         self._gone = gone
         self._input = _Input(self, open_channel(stdin, os.O_RDONLY))
+        self._watch_input = _watcher(self._input, reactor, hub)
         self._output = _Output(self, open_channel(stdout, os.O_WRONLY))
         self._queue: deque[bytes | memoryview] = deque()
         self._queued_bytes = 0
         self._holding = False
+        self._inlet: IInlet | None = None
         self._paused = False
         self._input_ended = False
         self._finishing = False
@@ -81,12 +94,33 @@ class StdioStream(Stream):
             if written == len(chunk) or self.fault is not None:
                 return
             chunk = memoryview(chunk)[written:]
-            self._reactor.addWriter(self._output)
-        self._queue.append(chunk)
-        self._queued_bytes += len(chunk)
+        self._keep(chunk)
         if self._queued_bytes > QUEUE_BYTES and not self._holding and self.partner is not None:
             self._holding = True
             self.partner.pause()
+
+    @override
+    def outlet(self) -> IOutlet:
+        """:returns: this"""
+        return self
+
+    def put(self, view: memoryview, spans: Sequence[Span], text: bool) -> bool:
+        """Payload for standard output, straight from where it was read."""
+        for start, end, _ in spans:
+            if self._reason is not None or self.closed or self.fault is not None:
+                return True
+            written = 0 if self._queue else self._write([view[start:end]])
+            if written < end - start and self.fault is None:
+                self._keep(bytes(view[start + written : end]))
+        return self._queued_bytes <= QUEUE_BYTES
+
+    def room(self) -> int:
+        """:returns: what the queue has room for"""
+        return max(0, QUEUE_BYTES - self._queued_bytes)
+
+    def feed(self, source: IInlet | None) -> None:
+        """From now on ``source`` hears when there is room again."""
+        self._inlet = source
 
     @override
     def finish(self) -> None:
@@ -106,14 +140,14 @@ class StdioStream(Stream):
     def pause(self) -> None:
         """Read no more input."""
         self._paused = True
-        self._reactor.removeReader(self._input)
+        self._watch_input(False)
 
     @override
     def resume(self) -> None:
         """Read on."""
         self._paused = False
         if not self._input_ended and self._reason is None:
-            self._reactor.addReader(self._input)
+            self._watch_input(True)
 
     @override
     def is_paused(self) -> bool:
@@ -156,7 +190,7 @@ class StdioStream(Stream):
         """Let go of the descriptors, as they were; what was not written is lost."""
         if not self.closed:
             self.closed = True
-            self._reactor.removeReader(self._input)
+            self._watch_input(False)
             self._reactor.removeReader(self._output)
             self._reactor.removeWriter(self._output)
             self._input.channel.close()
@@ -166,7 +200,7 @@ class StdioStream(Stream):
 
     def input_ended(self) -> None:
         """No more input comes."""
-        self._reactor.removeReader(self._input)
+        self._watch_input(False)
         self._input_ended = True
         if self.circuit is not None:
             self.circuit.finished(self)
@@ -207,8 +241,17 @@ class StdioStream(Stream):
             if self._holding and self.partner is not None:
                 self._holding = False
                 self.partner.resume()
+            if self._inlet is not None:
+                self._inlet.unblock()
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _keep(self, chunk: bytes | memoryview) -> None:
+        """It waits for the reader of our output."""
+        if not self._queue:
+            self._reactor.addWriter(self._output)
+        self._queue.append(chunk)
+        self._queued_bytes += len(chunk)
 
     def _write(self, chunks: list[bytes | memoryview]) -> int:
         try:
@@ -259,17 +302,56 @@ class _Descriptor:
         return "stdio"
 
 
+def _watcher(source: _Input, reactor: IReactor, hub: Hub | None) -> Callable[[bool], None]:
+    """:returns: begins or ends looking at the input; by the hub where that is possible"""
+    if hub is None or not (hub.is_available() and source.channel.pollable):
+        return lambda on: reactor.addReader(source) if on else reactor.removeReader(source)
+    watching = False
+
+    def watch(on: bool) -> None:
+        nonlocal watching
+        if on and not watching:
+            hub.add(source)
+            hub.watch(source.fd, 0, READ)
+        elif watching and not on:
+            hub.watch(source.fd, READ, 0)
+            hub.forget(source)
+        watching = on
+
+    return watch
+
+
 @implementer(IReadDescriptor)
 class _Input(_Descriptor):
+    _read_bytes = FIRST_READ_BYTES
+
+    @property
+    def fd(self) -> int:
+        """:returns: the descriptor, for the hub"""
+        return self.channel.fd
+
+    def ready(self, events: int) -> None:
+        """There is input, or its end."""
+        self.doRead()
+
+    def lose_now(self, reason: Failure) -> None:
+        """The hub looks no more."""
+        self.stream.input_ended()
+
     def doRead(self) -> None:
         """There is input."""
+        size = self._read_bytes
         try:
-            data = self.channel.read(READ_BYTES)
+            data = self.channel.read(size)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
             self.stream.failed(error, "input")
             return
+        if len(data) == size:
+            self._read_bytes = min(2 * size, READ_BYTES)
+        elif len(data) < size // 4 and size > FIRST_READ_BYTES:
+            self._read_bytes = size // 2
         if data:
             self.stream.deliver(Data(data))
         else:

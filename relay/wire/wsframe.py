@@ -22,6 +22,7 @@ CONTROL = 8
 
 FIN = 0x80
 MASKED = 0x80
+WHOLE_BINARY = FIN | BINARY
 
 PROTOCOL_ERROR = 1002
 INVALID_PAYLOAD = 1007
@@ -160,8 +161,7 @@ class FrameReader:
     )
 
     def __init__(self, masked: bool, max_frame_bytes: int = 0, max_message_bytes: int = 0) -> None:
-        self._max_frame_bytes = max_frame_bytes
-        self._max_message_bytes = max_message_bytes
+        self.limit(max_frame_bytes, max_message_bytes)
         self.head = b""
         self.control = b""
         self._masked = masked
@@ -171,6 +171,11 @@ class FrameReader:
         self._final = False
         self._left = 0
         self._key = b""
+
+    def limit(self, max_frame_bytes: int, max_message_bytes: int) -> None:
+        """Set what frames from the next one on may have; 0 = no limit."""
+        self._max_frame_bytes = max_frame_bytes
+        self._max_message_bytes = max_message_bytes
 
     def is_inside(self) -> bool:
         """:returns: whether an end of the connection now would cut a frame or a message."""
@@ -219,7 +224,8 @@ class FrameReader:
             self.head = bytes(buffer[start:end])
             return -1
         first, second = buffer[start], buffer[start + 1]
-        self._check(first, second)
+        if first != WHOLE_BINARY or second >> 7 != self._masked or self._message is not None:
+            self._check(first, second)
         length = second & 0x7F
         size = 2 if length < SHORT_LENGTH else 4 if length == SHORT_LENGTH else 10
         if self._masked:

@@ -13,6 +13,7 @@ from relay.core.liveness import Wheel
 from relay.core.stream import Stream, join
 from relay.links.stdio import QUEUE_BYTES, IReactor, StdioStream
 from relay.vocabulary import Carries, Close, Data, Reason
+from tests.unit.stdio_pipes import UserPipes
 
 KiB = 1024
 
@@ -63,15 +64,12 @@ class Far(Stream):
         return False
 
 
-class Pipes:
+class Pipes(UserPipes):
     """A stream over two pipes, and the ends that a user would hold."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.watch = Watch()
-        self.gone: list[Reason] = []
-        self.stdin, self.input = os.pipe()
-        self.output, self.stdout = os.pipe()
-        os.set_blocking(self.output, False)
         self.far = Far()
         self.stream = StdioStream(
             cast(IReactor, self.watch), self.gone.append, self.stdin, self.stdout
@@ -82,20 +80,9 @@ class Pipes:
         join("x", self.stream, self.far, Wheel(self.watch), lambda _: None)
         self.far.told.clear()
 
-    def leave(self, name: str) -> None:
-        """Close one of the user's ends."""
-        os.close(getattr(self, name))
-        setattr(self, name, -1)
-
     def take(self) -> bytes:
         """:returns: what the output holds now"""
         return os.read(self.output, 16 * 1024 * KiB)
-
-    def close(self) -> None:
-        self.stream.close()
-        for fd in (self.stdin, self.input, self.output, self.stdout):
-            if fd >= 0:
-                os.close(fd)
 
 
 @pytest.fixture

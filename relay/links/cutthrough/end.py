@@ -173,13 +173,15 @@ class End:
         try:
             count = self.channel.recv_into(view[HEADROOM:], size)
         except BlockingIOError:
-            self._watch_answer()
+            if self.channel.secure:
+                self._watch_answer()
             if self._broken:
                 self._lose_broken()
             return
         except OSError:
             return self.lose_now(Failure(ConnectionLost()))
-        self._watch_answer()
+        if self.channel.secure:
+            self._watch_answer()
         if count >= FIRST_READ_BYTES:
             self.hub.busy = True
         if count >= size - size // FULL_PART:
@@ -205,7 +207,7 @@ class End:
 
     def _watch_answer(self) -> None:
         """TLS may have answered to what was read, and the kernel may not have taken that."""
-        if self.channel.secure and self.channel.waiting_bytes():
+        if self.channel.waiting_bytes():
             self._watch()
 
     def received(self, view: memoryview, start: int, end: int) -> None:

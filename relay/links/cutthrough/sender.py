@@ -24,6 +24,9 @@ from relay.wire.wsframe import (
     unmask,
 )
 
+SMALL_BYTES = 1024
+"""Payload up to this size is cheaper to copy than to send in parts."""
+
 MASK_BYTES = 4
 POOL_BYTES = 4096
 
@@ -101,6 +104,9 @@ class FrameSender(End):
         """Send binary messages, each of them ``head`` and a span."""
         if self._closing:
             return
+        if len(spans) == 1 and spans[0][1] - spans[0][0] <= SMALL_BYTES:
+            self._send(BINARY, True, b"".join((head, view[spans[0][0] : spans[0][1]])))
+            return
         if not self._is_server and view.readonly:
             view = memoryview(bytearray(view))
         parts: list[Buffer] = []
@@ -136,7 +142,10 @@ class FrameSender(End):
             if key:
                 body = memoryview(bytearray(payload))
                 unmask(body, 0, len(payload), key)
-            parts.append(body)
+            if len(payload) <= SMALL_BYTES:
+                parts = [b"".join((header, body))]
+            else:
+                parts.append(body)
         if not self.push(parts, len(header) + len(payload)) and not self._full:
             self._full = True
             self.filled()
