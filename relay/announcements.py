@@ -48,8 +48,8 @@ def say_next_steps(log: Logger, made: Iterable[Traits], config_file: Path | None
         steps = [
             f"{whom}: relay token {command}{config} > {file}"
             for whom, command, file in (
-                ("a token for a host", traits.host_token, "web.token"),
-                ("one for a client", traits.client_token, "me.token"),
+                ("a token for a host", traits.host_token, traits.token_files[0]),
+                ("one for a client", traits.client_token, traits.token_files[1]),
             )
             if command
         ]

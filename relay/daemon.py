@@ -24,7 +24,7 @@ from relay.errors import ConfigurationError
 from relay.lifecycle import MainService
 from relay.logs import make_observer
 from relay.settings import CONFIG_KEY
-from relay.settings.faults import nearest, quoted
+from relay.settings.faults import UNSAFE, nearest, quoted
 from relay.settings.schema import Key
 from relay.systemd import notify, watchdog_s
 
@@ -84,6 +84,9 @@ def make_options(keys: Iterable[Key], described: str) -> type[RelayOptions]:
     body: dict[str, object] = {"longdesc": described, "names": names}
     for key in keys:
         body["opt_" + key.name.replace("-", "_")] = _option(key)
+    if "secret-file" in names:
+        # else it would pass for --secret-file, and the secret for a file that does not exist
+        body["opt_secret"] = _refuse_secret
     return type("Options", (RelayOptions,), body)
 
 
@@ -93,6 +96,11 @@ def _option(key: Key) -> Callable[[RelayOptions, str], None]:
 
     option.__doc__ = key.help + (f" [{key.default}]" if key.default else "")
     return option
+
+
+def _refuse_secret(self: RelayOptions, value: str) -> None:
+    """(never: see --secret-file)"""
+    raise usage.UsageError(UNSAFE)
 
 
 def refuse_to_start(faults: Iterable[str]) -> NoReturn:

@@ -135,8 +135,11 @@ class ICircuit(Interface):
     def finished(side: IStream) -> None:
         """No more payload comes from ``side``."""
 
-    def broken(side: IStream, reason: Reason, close: Close | None = None) -> None:
-        """``side`` is over in both directions."""
+    def broken(side: IStream, reason: Reason, close: Close | None = None, text: str = "") -> None:
+        """``side`` is over in both directions.
+
+        :param text: why, in a sentence, where it said so
+        """
 
 
 class ILink(Interface):
@@ -223,6 +226,7 @@ class IConversation(Interface):
     drop_is_end: bool = Attribute("whether a connection that ends without a Close ended in order")
     dead_timer: bool = Attribute("whether silence of the peer ends the link")
     passes: Passing = Attribute("what of a joined stream's payload nobody needs to read")
+    payload_bytes: int = Attribute("largest payload that encode takes; 0: any")
     window_bytes: int | None = Attribute(
         "what the peer may send ahead on each stream of a link with credit; None: as configured"
     )
@@ -282,6 +286,8 @@ class ISplitting(Interface):
 
 class IGreeting(Interface):
     """A conversation that begins with a Hello; a Granted answers it."""
+
+    hello_bytes: int = Attribute("largest message until the Hello is accepted")
 
     def grant(claims: Claims) -> Grant:
         """:returns: what the Hello's credential allows. :raises AuthError: when nothing."""

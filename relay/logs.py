@@ -34,6 +34,9 @@ FIELDS = (
 )
 MICROSECONDS = 1_000_000
 SECOND_CHARACTERS = len("2026-11-21T12:00:00")
+LINE_CHARACTERS = 4096
+"""Longest message or field that is written whole; a peer may call itself anything."""
+
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 """What ends a line, or steers a terminal."""
 
@@ -72,7 +75,7 @@ def json_line(event: LogEvent) -> str:
     for name in FIELDS:
         if name in event:
             field = event[name]
-            value[name] = field if isinstance(field, int | float | str) else str(field)
+            value[name] = field if isinstance(field, int | float) else _cut(str(field))
     value["message"] = _message(event)
     return json.dumps(value)
 
@@ -103,14 +106,20 @@ def _second(second: int) -> tuple[str, str]:
 
 def _message(event: LogEvent) -> str:
     # one event is one line, whatever names and texts peers have sent
-    message = _printable(_format(event))
+    message = _printable(_cut(_format(event)))
     failure = event.get("log_failure")
     if failure is not None:
         # but for the traceback of a bug; an exception may quote a peer, so none of its lines looks
         # like an event
         for line in failure.getTraceback().rstrip().split("\n"):
-            message += f"\n  {_printable(line)}"
+            message += f"\n  {_printable(_cut(line))}"
     return message
+
+
+def _cut(text: str) -> str:
+    if len(text) <= LINE_CHARACTERS:
+        return text
+    return f"{text[:LINE_CHARACTERS]}... ({len(text)} characters)"
 
 
 def _printable(line: str) -> str:

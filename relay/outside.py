@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from zope.interface import Interface
 
-from relay.errors import RelayError
+from relay.errors import CallerLeft, CannotConnect, Refused, RelayError
 from relay.interfaces import IConversation, IStream
-from relay.vocabulary import Call, Close, Event, Reason
+from relay.vocabulary import Call, Ending, Event, Reason
 
 FINAL_STATUSES = (401, 403)
 """Statuses by which most dialects refuse a credential or a name."""
@@ -35,8 +35,41 @@ class ITunnelSession(Interface):
     def close(reason: Reason) -> None:
         """End the link in order."""
 
-    def when_closed() -> Awaitable[tuple[Reason, Close | None]]:
-        """:returns: why the link ended, once it has; a fresh awaitable each time."""
+    def when_closed() -> Awaitable[Ending]:
+        """:returns: how the link ended, once it has; a fresh awaitable each time."""
+
+
+RETRY_CALL_S = (0.1, 0.2, 0.4, 0.8)
+"""A host that reconnects, or a router that restarts, is back within a second or two; the local user
+need not notice."""
+
+PASSING = (Reason.HOST_ABSENT, Reason.GOING_AWAY)
+
+
+async def call_again(
+    outward: IOutward, caller: IStream, call: Callable[[], Awaitable[ITunnelSession]]
+) -> ITunnelSession:
+    """Make a call; where what stands in its way may pass, a few times within 1.5 s.
+
+    :param caller: for whom it is
+    :raises CallerLeft: when that has given up
+    :raises RelayError: as the last call
+    """
+    for pause_s in RETRY_CALL_S:
+        if caller.has_given_up():
+            break
+        try:
+            return await call()
+        except Refused as error:
+            if error.reason not in PASSING:
+                raise
+        except CannotConnect as error:
+            if not error.passing:
+                raise
+        await outward.sleep(pause_s)
+    if caller.has_given_up():
+        raise CallerLeft("the caller left before there was a host")
+    return await call()
 
 
 class IOutward(Interface):
@@ -83,6 +116,25 @@ class IOutward(Interface):
         :raises Refused: for a refusal, before or after the handshake
         :raises CannotConnect, TlsFailed: when there is nobody to talk to
         """
+
+    def register(
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+        opened: Callable[[ITunnelSession], None],
+        silence_s: float,
+    ) -> Awaitable[ITunnelSession]:
+        """Open a WebSocket and wait until its router takes us, by an Accept or by silence.
+
+        :param opened: called with the session once it stands, before the router is waited for
+        :param silence_s: how long a router that refuses us may take to end the link
+        :raises Refused: for a refusal, before or after the handshake
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
+
+    def resolve(host: str) -> Awaitable[Sequence[str]]:
+        """:returns: the addresses of a name, at least one. :raises TargetRefused: without any"""
 
     def connect(endpoint: str) -> Awaitable[IStream]:
         """Connect to a local service. :raises TargetRefused: with the address and why."""

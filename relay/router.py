@@ -27,6 +27,7 @@ from relay.announcements import (
 )
 from relay.core.admission import Reception
 from relay.core.broker import Broker
+from relay.core.publications import Publications
 from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
@@ -178,7 +179,9 @@ class RouterService(MainService):
         for dialect in settings.dialects:
             for key, source in dialect.values.items():
                 if isinstance(source, MadeSecretFile) and source.ensure():
-                    self._made.append(f"made a secret for {dialect.name} ({key}): {source.origin}")
+                    self._made.append(
+                        f"made {source.made} for {dialect.name} ({key}): {source.origin}"
+                    )
                     self._made_for[dialect.name] = None
         self._adopt(settings, self._make_faces(settings))
 
@@ -201,6 +204,7 @@ class RouterService(MainService):
     def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
         self._faces = faces
         self.broker.tokens.clear()  # secrets may have changed
+        self.broker.publications = Publications(settings.publications)
         self.around.adopt(settings.limits)
         self._proxies.networks = TrustedProxies(settings.trusted_proxies).networks
         self._hall.liveness = {

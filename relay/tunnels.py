@@ -23,6 +23,7 @@ from relay.lifecycle import MainService
 from relay.links.cutthrough import Hub
 from relay.links.outward import Outward
 from relay.settings import StdinSecret, read_tunnels
+from relay.settings.describe import call_in_words
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
 from relay.vocabulary import CLEAN_REASONS, Role
 
@@ -155,14 +156,17 @@ class TunnelsService(MainService):
         return Outward(tunnel, self._reactor, self._around, self._hub, connected)
 
     def _say(self, tunnel: TunnelSettings) -> None:
-        named = dialect_keys()[tunnel.dialect].traits.services
+        traits = dialect_keys()[tunnel.dialect].traits
         verb = "offers" if tunnel.role is Role.HOST else "listens for"
         for door in tunnel.doors:
+            what = f"{door.service}: " if traits.services else ""
+            if tunnel.role is Role.CLIENT and traits.call:
+                what = f"{call_in_words(tunnel, door, dialect_keys())}: "
             self.log.info(
                 "{name}: {verb} {service}{endpoint}, {dialect} at {router}",
                 name=tunnel.name,
                 verb=verb,
-                service=f"{door.service}: " if named else "",
+                service=what,
                 endpoint=door.endpoint,
                 dialect=tunnel.dialect,
                 router=tunnel.router,

@@ -165,6 +165,12 @@ class Offer(NamedTuple):
     services: tuple[str, ...] | None = None
 
 
+class Stands(NamedTuple):
+    """To a conversation: the name that it offered, and that a rival might have kept, is its own."""
+
+    name: OfferName
+
+
 class Call(NamedTuple):
     """To the core: this stream wants ``name``. To a conversation: somebody wants your offer.
 
@@ -227,18 +233,38 @@ class Finish(NamedTuple):
 
 
 class Reset(NamedTuple):
-    """The stream is over in both directions; nothing follows it."""
+    """The stream is over in both directions; nothing follows it.
+
+    :ivar text: why, in a sentence, where somebody said so
+    """
 
     reason: Reason
     stream: int = 0
     close: Close | None = None
+    text: str = ""
 
 
 class End(NamedTuple):
-    """The whole link is to end, after all that was sent before."""
+    """The whole link is to end, after all that was sent before.
+
+    :ivar text: why, in the peer's own words
+    """
 
     reason: Reason
     close: Close | None = None
+    text: str = ""
+
+
+class Ending(NamedTuple):
+    """How a link ended.
+
+    :ivar close: the peer's Close, where there was one
+    :ivar text: what the peer said of it before, in its own words
+    """
+
+    reason: Reason
+    close: Close | None = None
+    text: str = ""
 
 
 class Ping(NamedTuple):
@@ -249,6 +275,7 @@ Event = (
     Hello
     | Granted
     | Offer
+    | Stands
     | Call
     | Join
     | Enter

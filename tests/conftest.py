@@ -36,6 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the gear."""
     config.addinivalue_line("markers", "cut_through: of that gear alone; not run in another")
+    config.addinivalue_line("markers", "slow: takes a minute or so; -m 'not slow' leaves it out")
     gears.choose(config.getoption("--gear"))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # as in the background of a shell: programs that tests start would never hear of Ctrl-C

@@ -166,7 +166,7 @@ class Reception:
     def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
         """The session's peer asks for something. :raises RelayError: when it may not have it."""
         if not isinstance(event, Hello):
-            self.broker.requested(session, event)
+            self._ask(session, event)
             return
         stranger = self._strangers.get(session)
         if stranger is None or stranger.greeted:
@@ -191,7 +191,20 @@ class Reception:
             self._forget(session)
             session.grant = grant
             self.broker.add(session)
+            self.broker.tell_up(session, grant)
             session.perform(Granted(grant))
+
+    def _ask(self, session: Session, event: Offer | Call | Join | Enter) -> None:
+        try:
+            self.broker.requested(session, event)
+        except ProtocolError:
+            raise
+        except RelayError as error:
+            grant = session.grant
+            if grant is not None:
+                where = getattr(event, "name", session.label)
+                self.refused(grant.dialect, session.label, where, error)
+            raise
 
     def accepted(self, session: Session, event: Accept) -> None:
         """A host answered a call."""

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from twisted.logger import Logger
 
 from relay.auth import VerifiedTokens
-from relay.core.denials import Denials
+from relay.core.denials import Denial, Denials
 from relay.core.liveness import Entry
+from relay.core.publications import Publications, Published
 from relay.core.registry import Registry
 from relay.core.session import Session
 from relay.core.standing import ICaller, PendingCall
@@ -17,6 +18,7 @@ from relay.core.surroundings import Surroundings
 from relay.core.topic import Topic
 from relay.errors import GoingAway, ProtocolError, WrongName
 from relay.interfaces import IStream
+from relay.settings.model import Callee
 from relay.vocabulary import (
     Accept,
     Call,
@@ -29,8 +31,12 @@ from relay.vocabulary import (
     Offer,
     OfferName,
     Reason,
+    Role,
     TopicName,
 )
+
+NAMELESS = "without a name"
+"""Whose credential is good and names nobody, in the log."""
 
 
 class Broker:
@@ -38,6 +44,7 @@ class Broker:
 
     :param random_bits: an unpredictable integer below 2**n
     :ivar tokens: verifies what is shown to this router; what it remembers ends with a revocation
+    :ivar publications: calls that are answered by other offers than those that they name
     """
 
     log = Logger()
@@ -53,8 +60,10 @@ class Broker:
         self.denials = Denials()
         self.tokens = VerifiedTokens()
         self.registry = Registry(around, random_bits, self._connect)
+        self.publications = Publications()
         self.draining = False
         self._around = around
+        self._published_circuits: dict[Circuit, Published] = {}
         self._expiries: dict[Session, Entry] = {}
         self._drained: list[Callable[[], None]] = []
 
@@ -69,7 +78,12 @@ class Broker:
         if isinstance(intent, Offer):
             self.registry.judge_offer(intent)
         elif isinstance(intent, Call):
-            self.registry.judge_call(intent)
+            published = self._published(intent, grant)
+            if published is None:
+                self.registry.judge_call(intent)
+            else:
+                with published.asked_for():
+                    self.registry.judge_call(published.call)
         elif isinstance(intent, Join):
             self.registry.announced(intent)
 
@@ -97,6 +111,17 @@ class Broker:
                 grant.expires, lambda: session.end(Reason.EXPIRED)
             )
 
+    def tell_up(self, session: Session, grant: Grant) -> None:
+        """Log that a link stands whose credential was accepted."""
+        self.log.info(
+            "link up: {link} ({dialect} {role}, {subject})",
+            event="link-up",
+            link=session.label,
+            dialect=grant.dialect,
+            role=session.conversation.role.value,
+            subject=grant.subject or NAMELESS,
+        )
+
     def requested(self, session: Session, event: Hello | Offer | Call | Join | Enter) -> None:
         """The session's peer asks for something. :raises RelayError: when it may not have it."""
         grant = session.grant
@@ -106,10 +131,10 @@ class Broker:
         if isinstance(event, Offer):
             self.registry.register(session, grant.subject, event)
         elif isinstance(event, Call):
-            self.registry.call(session, grant.subject, event)
+            self._call(session, grant, event)
         elif isinstance(event, Join):
             pending = self.registry.announced(event)
-            self._connect(pending, session.new_stream(event.stream))
+            self._connect(pending, session, session.new_stream(event.stream))
         elif isinstance(event, Enter):
             self._enter(session, event)
         else:
@@ -118,13 +143,35 @@ class Broker:
     def call(self, caller: ICaller, grant: Grant, call: Call) -> None:
         """Somebody who has no link of their own calls. :raises RelayError: when it may not be."""
         self._check_open(call, grant)
-        self.registry.call(caller, grant.subject, call)
+        self._call(caller, grant, call)
+
+    def _call(self, caller: ICaller, grant: Grant, call: Call) -> None:
+        published = self._published(call, grant)
+        if published is None:
+            self.registry.call(caller, grant.subject, call)
+            return
+        with published.asked_for():
+            self.registry.call(caller, published.caller, published.call, published)
+
+    def _published(self, call: Call, grant: Grant) -> Published | None:
+        """:returns: what a call becomes; None: it stays what it is
+
+        :raises AuthError: when it is not for this caller
+        """
+        published = self.publications.find(call, grant)
+        if published is not None:
+            now, target = self._around.wheel.now(), published.call.name
+            self.denials.check(grant, now, (target,))
+            # an offer that was revoked along with its dialect is not of the caller's dialect
+            dialect = target.partition(":")[0]
+            self.denials.check(Grant(dialect, Role.CLIENT, "", target), now)
+        return published
 
     def accepted(self, session: Session, event: Accept) -> None:
         """A host answered the call that was put on one of its link's streams."""
         stream = session.streams().get(event.stream)
         if stream is not None:
-            self.registry.accepted(stream)
+            self.registry.accepted(session, stream)
 
     def ready(self, session: Session) -> None:
         """The link takes more again: it can be told of the calls that came meanwhile."""
@@ -144,7 +191,7 @@ class Broker:
             link=session.label,
             dialect=session.grant.dialect if session.grant else "?",
             role=session.conversation.role.value,
-            subject=session.grant.subject if session.grant else "?",
+            subject=(session.grant.subject or NAMELESS) if session.grant else "?",
             seconds=self._around.wheel.now() - session.started,
             reason=reason.value,
             detail=f" ({detail})" if detail else "",
@@ -171,7 +218,7 @@ class Broker:
         """End the links whose grant matches all that is given, and refuse such grants until then.
 
         :param until: in the clock's seconds; None: for as long as the router lives
-        :returns: how many links were ended
+        :returns: how many links were ended, and published calls of those that have none
         """
         denial = self.denials.add(dialect, subject, offer, token_id, until)
         self.tokens.clear()
@@ -180,7 +227,25 @@ class Broker:
             if session.grant is not None and denial.matches(session.grant, self._names(session)):
                 session.end(Reason.REVOKED)
                 ended += 1
+        return ended + self._revoke_published(denial)
+
+    def _revoke_published(self, denial: Denial) -> int:
+        """End what goes on under a name that no link stands for. :returns: how many calls"""
+        ended = 0
+        for circuit, published in tuple(self._published_circuits.items()):
+            if circuit.reason is None and published.is_meant(denial):
+                circuit.end(Reason.REVOKED)
+                ended += 1
+        for pending in self.registry.pending():
+            if pending.published is not None and pending.published.is_meant(denial):
+                self._turn_away(pending, Reason.REVOKED)
+                ended += 1
         return ended
+
+    def _turn_away(self, pending: PendingCall, reason: Reason) -> None:
+        self.registry.give_up(pending, reason)
+        self._around.metrics.refused(pending.dialect, reason)
+        pending.caller.end_stream(pending.call.stream, reason)
 
     def drain(self, drained: Callable[[], None]) -> None:
         """Take nothing new, tell hosts to go elsewhere, let circuits end.
@@ -190,9 +255,7 @@ class Broker:
         self.draining = True
         self.registry.closed = True
         for pending in self.registry.pending():
-            self.registry.give_up(pending, Reason.GOING_AWAY)
-            self._around.metrics.refused(pending.dialect, Reason.GOING_AWAY)
-            pending.caller.end_stream(pending.call.stream, Reason.GOING_AWAY)
+            self._turn_away(pending, Reason.GOING_AWAY)
         for session in tuple(self.sessions):
             if not session.streams():
                 session.end(Reason.GOING_AWAY)
@@ -214,7 +277,7 @@ class Broker:
 
     # -- circuits and topics ---------------------------------------------------------------------
 
-    def _connect(self, pending: PendingCall, callee: IStream) -> None:
+    def _connect(self, pending: PendingCall, host: Session, callee: IStream) -> None:
         """A call is answered: tell the caller, then let payload flow."""
         self.registry.forget(pending)
         caller = pending.stream
@@ -222,18 +285,23 @@ class Broker:
         if caller.closed:
             callee.reset(pending.caller.reason or Reason.PEER_CLOSED, None)
             return
-        name = pending.call.name + (f"/{pending.call.service}" if pending.call.service else "")
+        name = str(Callee(pending.call.name, pending.call.service))
+        if pending.published is not None:
+            pending.published.log_connected(caller, callee, host.grant)
         around = self._around
         circuit = join(
             name, caller, callee, around.wheel, self._circuit_closed, around.limits.idle_s
         )
         if circuit.reason is None:
             self.circuits.add(circuit)
+            if pending.published is not None:
+                self._published_circuits[circuit] = pending.published
         if pending.finished:
             circuit.finished(caller)
 
     def _circuit_closed(self, circuit: Circuit) -> None:
         self.circuits.discard(circuit)
+        self._published_circuits.pop(circuit, None)
         up, down = circuit.bytes()
         reason = circuit.reason or Reason.INTERNAL
         self._around.metrics.circuit_closed(circuit.name.partition(":")[0], reason, up, down)

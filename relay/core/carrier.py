@@ -10,7 +10,7 @@ from relay.core.surroundings import Surroundings
 from relay.errors import LimitReached, ProtocolError, RelayError
 from relay.interfaces import IConversation, ILink, ISplitting, IStream
 from relay.outlets import IFrameOutlet, IOutlet, ISplitter, Span
-from relay.vocabulary import Accept, Call, Event, Reset
+from relay.vocabulary import Accept, Call, Data, Event, Message, Reason, Reset, Shape
 
 
 class Carrier:
@@ -70,13 +70,37 @@ class Carrier:
     def check_room(self) -> None:
         """:raises LimitReached: when the link or the process carries as much as it may."""
         if len(self._streams) >= self.around.limits.streams:
-            raise LimitReached(f"{self.label} carries {len(self._streams)} streams already")
+            # callers read it: whose link it is, and at which address, is not for them
+            raise LimitReached(f"the link carries {len(self._streams)} streams already")
         self.around.ledger.admit()
 
     def window_bytes(self) -> int:
         """:returns: what the peer may send ahead on each stream."""
         own = self.conversation.window_bytes
         return self.around.limits.window_bytes if own is None else own
+
+    def send_parts(self, data: Data, most: int) -> None:
+        """Send payload in messages of at most ``most`` bytes of it."""
+        size = len(data.payload)
+        for start in range(0, size, most):
+            part = data.payload[start : start + most]
+            last = data.final and start + most >= size
+            part_of_it = Data(part, data.stream, data.text, last)
+            self.link.send_message(self.conversation.encode(part_of_it))
+
+    def say_last(self, end: Reset) -> None:
+        """A dialect may say why in a message of its own, before its Close; on shared links each
+        stream ended before.
+        """
+        if self.conversation.shape is not Shape.DEDICATED or end.reason is Reason.INTERNAL:
+            return
+        try:
+            outputs = self.conversation.perform(end, self.around.wheel.now())
+            for output in outputs:
+                if isinstance(output, Message):
+                    self.link.send_message(output)
+        except RelayError:
+            return  # it has nothing to say; the Close is still to come
 
     # -- payload that nobody reads ---------------------------------------------------------------
 
@@ -116,6 +140,10 @@ class Carrier:
     def streams(self) -> Mapping[int, LinkStream]:
         """:returns: the live streams by id."""
         return self._streams
+
+    def is_paused(self) -> bool:
+        """:returns: whether nothing is read from the link just now"""
+        return bool(self._pausers) or self.link.is_blocked()
 
     def pause_for(self, stream: LinkStream) -> None:
         """A stream can take nothing more: read nothing more from the link."""

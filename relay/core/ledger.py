@@ -55,9 +55,13 @@ class Ledger:
         if holder.held_bytes() == 0:
             self._holders.pop(holder, None)
 
+    def is_full(self) -> bool:
+        """:returns: whether no more should wait than does already."""
+        return self.total >= self.cap_bytes
+
     def admit(self) -> None:
         """:raises LimitReached: when no further stream may begin."""
-        if self.total >= self.cap_bytes:
+        if self.is_full():
             raise LimitReached(
                 f"{self.total} bytes wait for slow readers, the limit is {self.cap_bytes}",
                 "wait, or raise [limits] buffered-bytes",

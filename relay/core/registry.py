@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from relay.core.challenge import Challenges
+from relay.core.publications import Published
 from relay.core.rivals import Rivals
 from relay.core.session import Session
 from relay.core.standing import ICaller, PendingCall, Standing
@@ -30,6 +32,7 @@ from relay.vocabulary import (
     OfferName,
     Reason,
     Rivalry,
+    Stands,
 )
 
 WAITING_CALLS = 1000
@@ -42,7 +45,7 @@ class Registry:
     """Offers, and calls until they are answered.
 
     :param random_bits: an unpredictable integer below 2**n
-    :param connect: called with an answered call and the stream that answers it
+    :param connect: called with an answered call, and the link and stream that answer it
     :ivar closed: whether waiting calls are announced no more
     """
 
@@ -52,7 +55,7 @@ class Registry:
         self,
         around: Surroundings,
         random_bits: Callable[[int], int],
-        connect: Callable[[PendingCall, IStream], None],
+        connect: Callable[[PendingCall, Session, IStream], None],
     ) -> None:
         self.closed = False
         self._around = around
@@ -60,6 +63,7 @@ class Registry:
         self._numbered = 0
         self._connect = connect
         self._rivals = Rivals(around.wheel)
+        self._challenges = Challenges(around)
         self._standings: dict[OfferName, Standing] = {}
         self._callers: dict[IStream, PendingCall] = {}
         self._opening: dict[IStream, PendingCall] = {}
@@ -93,8 +97,6 @@ class Registry:
         standing = self._standings.get(offer.name)
         if standing is None or standing.session is None or standing.session is session:
             return
-        if offer.rivalry is Rivalry.LIVE_KEEPS:
-            raise LimitReached(f"{offer.name} is registered already, and its host is alive")
         if len(standing.responders) >= self._around.limits.links_per_offer:
             raise LimitReached(f"{offer.name} has {len(standing.responders)} registrations already")
 
@@ -108,11 +110,18 @@ class Registry:
     def register(self, session: Session, subject: str, offer: Offer) -> None:
         """A host offers a name: it replaces whoever had it, or joins those who answer in turn.
 
+        Where a live host keeps its name, nothing is decided before that was asked whether it lives.
+
         :raises LimitReached: when it cannot be registered
         """
         self.judge_offer(offer, session)
         standing = self._standings.setdefault(offer.name, Standing())
         rival = standing.session
+        if offer.rivalry is Rivalry.LIVE_KEEPS and rival is not None and rival is not session:
+            self._challenges.begin(
+                offer.name, rival, session, lambda: self.register(session, subject, offer)
+            )
+            return
         standing.session, standing.offer = session, offer
         if offer.name not in session.offers:
             session.offers = (*session.offers, offer.name)
@@ -129,6 +138,8 @@ class Registry:
             subject=subject,
             services=f", services {', '.join(offer.services)}" if offer.services else "",
         )
+        if offer.rivalry is Rivalry.LIVE_KEEPS:
+            session.perform(Stands(offer.name))
         self._announce_waiting(offer.name, standing)
 
     def withdraw(self, session: Session) -> None:
@@ -177,13 +188,14 @@ class Registry:
         self._around.ledger.admit()
         return standing
 
-    def call(self, caller: ICaller, subject: str, call: Call) -> None:
+    def call(
+        self, caller: ICaller, subject: str, call: Call, published: Published | None = None
+    ) -> None:
         """A caller waits for a host. :raises RelayError: when it may not."""
         standing = self.judge_call(call)
         stream = caller.new_stream(call.stream)
-        pending = PendingCall(
-            call._replace(key=self._new_key(standing), caller=subject), caller, stream
-        )
+        call = call._replace(key=self._new_key(standing), caller=subject)
+        pending = PendingCall(call, caller, stream, published)
         stream.circuit = _Waiting(self, pending)
         self._callers[stream] = pending
         if self._around.limits.pending_s:
@@ -201,11 +213,11 @@ class Registry:
             raise CallGone("this call does not exist, or was answered, or its caller left")
         return pending
 
-    def accepted(self, stream: IStream) -> None:
+    def accepted(self, session: Session, stream: IStream) -> None:
         """A host answered the call that was put on one of its link's streams."""
         pending = self._opening.pop(stream, None)
         if pending is not None:
-            self._connect(pending, stream)
+            self._connect(pending, session, stream)
 
     def forget(self, pending: PendingCall) -> None:
         """A pending call is answered or given up: let the next one be announced."""
@@ -303,10 +315,10 @@ class Registry:
             callee = responder.stream()
         except RelayError as error:
             self.forget(pending)
-            pending.caller.refuse(pending.call.stream, error)
+            pending.refuse(error)
             return
         standing.responds_no_more(responder)
-        self._connect(pending, callee)
+        self._connect(pending, responder, callee)
 
     def _open_on(self, session: Session, pending: PendingCall) -> None:
         """Put a call on a new stream of the host's link; its Accept follows."""
@@ -316,7 +328,7 @@ class Registry:
             stream = session.open_stream(opening.stream, opening.send_credit)
         except RelayError as error:
             self.forget(pending)
-            pending.caller.refuse(pending.call.stream, error)
+            pending.refuse(error)
             return
         pending.callee = stream
         stream.circuit = _Opening(self, pending)
@@ -330,7 +342,7 @@ class Registry:
         pending.caller.end_stream(
             pending.call.stream,
             reason,
-            detail=f"{pending.call.name} did not answer within {self._around.limits.pending_s:g} s",
+            detail=f"{pending.asked} did not answer within {self._around.limits.pending_s:g} s",
         )
 
 
@@ -348,7 +360,9 @@ class _Waiting:
         """The caller has said all it wants to say, and waits for the answer."""
         self._pending.finished = True
 
-    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+    def broken(
+        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
+    ) -> None:
         """The caller has left."""
         side.circuit = None  # else the two keep each other until the next search for such rings
         self._registry.give_up(self._pending, reason)
@@ -369,9 +383,11 @@ class _Opening:
         side.reset(Reason.TARGET_REFUSED, None)
         self.broken(side, Reason.TARGET_REFUSED)
 
-    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+    def broken(
+        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
+    ) -> None:
         """The host refused the call, or its link is gone."""
         if reason in CLEAN_REASONS:
             reason, close = Reason.TARGET_REFUSED, None
         self._registry.refused(self._pending, side, reason)
-        self._pending.caller.end_stream(self._pending.call.stream, reason, close)
+        self._pending.end(reason, close, text)

@@ -28,6 +28,7 @@ from relay.vocabulary import (
     Credit,
     Data,
     End,
+    Ending,
     Enter,
     Event,
     Finish,
@@ -81,10 +82,11 @@ class Session(Carrier):
     log = Logger()
     # as on nearly every link nearly always: only one that differs has a place for it, in __dict__
     _close: Close | None = None
+    _said: str = ""
     _turn: int = 0
     _unread_bytes: int = 0
     _wake: Entry | None = None
-    _watchers: list[Deferred[tuple[Reason, Close | None]]] | None = None
+    _watchers: list[Deferred[Ending]] | None = None
 
     def __init__(
         self,
@@ -179,8 +181,12 @@ class Session(Carrier):
 
     def send(self, data: Data) -> None:
         """The byte path outwards."""
+        most = self.conversation.payload_bytes
         try:
-            self.link.send_message(self.conversation.encode(data))
+            if most and len(data.payload) > most:
+                self.send_parts(data, most)
+            else:
+                self.link.send_message(self.conversation.encode(data))
         except Exception as error:
             self._failed(error)
 
@@ -226,7 +232,8 @@ class Session(Carrier):
         if self.reason is None:
             code = error.close_code
             own = None if code is None else Close(code, error.reason.value)
-            self._end_link(error.reason, own)
+            self._said = error.text
+            self._end_link(error.reason, own, error.text)
             self._finish(error.reason, None, error.text)
 
     def refuse(self, stream_id: int, error: RelayError) -> None:
@@ -245,18 +252,19 @@ class Session(Carrier):
             return
         stream = self._streams.get(stream_id)
         if stream is None:
-            self.perform(Reset(reason, stream_id, close))
+            self.perform(Reset(reason, stream_id, close, detail))
         else:
             stream.reset(reason, close)
 
     def end(self, reason: Reason, close: Close | None = None, detail: str = "") -> None:
         """End the link, after all that was sent."""
         if self.reason is None:
-            self._end_link(reason, close)
+            self._end_link(reason, close, detail)
             self._finish(reason, close, detail)
 
-    def _end_link(self, reason: Reason, close: Close | None) -> None:
+    def _end_link(self, reason: Reason, close: Close | None, text: str = "") -> None:
         try:
+            self.say_last(Reset(reason, 0, close, text))
             answer = self.conversation.end(reason, close)
         except Exception:
             self.log.failure("{link}: no word for the end of the link", link=self.label)
@@ -274,15 +282,20 @@ class Session(Carrier):
         self.log.failure("{link}: a message could not be handled", link=self.label)
         self.end(Reason.INTERNAL)
 
+    def drop(self, detail: str) -> None:
+        """The peer is dead."""
+        self.link.abort()
+        self._finish(Reason.LOST, None, detail)
+
     def close(self, reason: Reason) -> None:
         """End the link in order."""
         self.end(reason)
 
-    def when_closed(self) -> Deferred[tuple[Reason, Close | None]]:
-        """:returns: fires with the reason and the peer's Close, when the link is over."""
-        waiting: Deferred[tuple[Reason, Close | None]] = Deferred()
+    def when_closed(self) -> Deferred[Ending]:
+        """:returns: fires with how it ended, when the link is over."""
+        waiting: Deferred[Ending] = Deferred()
         if self.reason is not None:
-            waiting.callback((self.reason, self._close))
+            waiting.callback(Ending(self.reason, self._close, self._said))
         else:
             self._watchers = [*(self._watchers or ()), waiting]
         return waiting
@@ -311,13 +324,14 @@ class Session(Carrier):
                 stream.peer_said(output)
         elif isinstance(output, Reset):
             if self.conversation.shape not in SHARED:
-                self.end(output.reason, output.close)
+                self.end(output.reason, output.close, output.text)
                 return
             stream = self._streams.pop(output.stream, None)
             if stream is not None:
-                stream.peer_reset(output.reason, output.close)
+                stream.peer_reset(output.reason, output.close, output.text)
         elif isinstance(output, End):
-            self.end(output.reason, output.close)
+            self._said = output.text
+            self.end(output.reason, output.close, output.text)
         elif isinstance(output, Ping):
             self.link.ping()
             if self._liveness is not None:
@@ -362,10 +376,8 @@ class Session(Carrier):
         liveness = self._liveness
         if self.reason is not None or liveness is None:
             return
-        paused = bool(self._pausers) or self.link.is_blocked()
-        if liveness.look(self.link, self.around.wheel.now(), paused):
-            self.link.abort()
-            self._finish(Reason.LOST, None, f"heard nothing for {liveness.dead_s:g} s")
+        if liveness.look(self.link, self.around.wheel.now(), self.is_paused()):
+            self.drop(f"heard nothing for {liveness.dead_s:g} s")
             return
         self._timer = self.around.wheel.after(liveness.next_look_s(), self)
 
@@ -383,4 +395,4 @@ class Session(Carrier):
         self._switch.lost(self, reason, close, detail)
         watchers, self._watchers = self._watchers or [], None
         for watcher in watchers:
-            watcher.callback((reason, close))
+            watcher.callback(Ending(reason, close, self._said))

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from relay.core.liveness import Entry
+from relay.core.publications import Published
 from relay.core.session import Session
 from relay.errors import RelayError
 from relay.interfaces import IStream
@@ -42,6 +43,7 @@ class ICaller(Protocol):
 class PendingCall:
     """One call that no host has answered yet.
 
+    :ivar published: how it came to this name, where its caller named another
     :ivar callee: the host's stream that was opened for it, while it has not accepted
     :ivar announced: whether a host was told of it
     :ivar announced_at: when, in the clock's seconds
@@ -57,14 +59,18 @@ class PendingCall:
         "caller",
         "finished",
         "over",
+        "published",
         "stream",
         "timer",
     )
 
-    def __init__(self, call: Call, caller: ICaller, stream: IStream) -> None:
+    def __init__(
+        self, call: Call, caller: ICaller, stream: IStream, published: Published | None = None
+    ) -> None:
         self.call = call
         self.caller = caller
         self.stream = stream
+        self.published = published
         self.callee: IStream | None = None
         self.announced = False
         self.announced_at = 0.0
@@ -76,6 +82,24 @@ class PendingCall:
     def dialect(self) -> str:
         """:returns: of the name that is called, for the counts"""
         return self.call.name.partition(":")[0]
+
+    @property
+    def asked(self) -> str:
+        """:returns: the name that the caller knows"""
+        return self.call.name if self.published is None else str(self.published.asked)
+
+    def refuse(self, error: RelayError) -> None:
+        """The call cannot be had: tell its caller, of the name that it knows."""
+        if self.published is not None:
+            error = self.published.refusal(error)
+        self.caller.refuse(self.call.stream, error)
+
+    def end(self, reason: Reason, close: Close | None, text: str) -> None:
+        """The call came to nothing; what its host says of that is for those who know the host."""
+        if self.published is not None and text:
+            self.published.log_refused(reason, text)
+            text = ""
+        self.caller.end_stream(self.call.stream, reason, close, text)
 
 
 class Standing:

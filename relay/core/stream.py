@@ -167,10 +167,17 @@ class Circuit:
             self._looked = self._wheel.now()
             self._arm(self._check_hold)
 
-    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+    def broken(
+        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
+    ) -> None:
         """``side`` is over in both directions."""
         if self.reason is None:
             self._over(reason, close, told=side)
+
+    def end(self, reason: Reason) -> None:
+        """Neither side may go on."""
+        if self.reason is None:
+            self._over(reason, None, told=None)
 
     def _other(self, side: IStream) -> IStream:
         return self.callee if side is self.caller else self.caller

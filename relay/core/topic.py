@@ -175,7 +175,9 @@ class Member:
         """As a circuit: the stream writes no more."""
         self.finish()
 
-    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+    def broken(
+        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
+    ) -> None:
         """As a circuit: the stream is over."""
         self.topic.leave(self)
 

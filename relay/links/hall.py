@@ -15,10 +15,10 @@ from relay.core.broker import Broker
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
 from relay.http import Request
-from relay.interfaces import ILink, IServices
-from relay.links.cutthrough import Hub, faster
+from relay.interfaces import IConversation, IGreeting, ILink, IServices
+from relay.links.cutthrough import FrameEnd, Hub, faster
 from relay.links.turns import Turns
-from relay.links.websocket import ServerLink, ServerLinkFactory
+from relay.links.websocket import ServerLink, ServerLinkFactory, WebSocketLink
 from relay.settings.model import Limits
 
 EMPTY_S = 3.0
@@ -100,13 +100,7 @@ class Hall:
         link = cast(ServerLink, self.websockets.buildProtocol(transport.getPeer()))
         link.clock = self.reactor
         link.upgrade_headers = conversation.upgrade_headers
-        link.limit(
-            conversation.frame_bytes,
-            min(
-                conversation.message_bytes, self.limits.message_bytes or conversation.message_bytes
-            ),
-            conversation.whole_messages,
-        )
+        self._limit(link, conversation, admission.grant is not None)
         self.links += 1
         label = f"{peer}:{port}/{self.links}"
         ping_s, dead_s = self.liveness.get(admission.face.name, (0.0, 0.0))
@@ -124,19 +118,16 @@ class Hall:
                 dead_s,
             )
             self.broker.add(session)
-            self.log.info(
-                "link up: {link} ({dialect} {role}, {subject})",
-                event="link-up",
-                link=label,
-                dialect=admission.face.name,
-                role=conversation.role.value,
-                subject=admission.grant.subject if admission.grant else "?",
-            )
-            if admission.grant is None:
+            if admission.grant is not None:
+                self.broker.tell_up(session, admission.grant)
+            else:
                 self.turns.visitors[peer] += 1
-                self.reception.expect_hello(
-                    session, admission.face.name, peer, lambda: self.turns.leave(peer)
-                )
+
+                def known() -> None:
+                    self.turns.leave(peer)
+                    self._limit(held, conversation, True)
+
+                self.reception.expect_hello(session, admission.face.name, peer, known)
             session.opened()
 
         link.opened = opened
@@ -148,6 +139,16 @@ class Hall:
             transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
         link.makeConnection(transport)
         link.begin(key, received)
+
+    def _limit(
+        self, link: WebSocketLink | FrameEnd, conversation: IConversation, known: bool
+    ) -> None:
+        """Set what may arrive; of thousands that nobody knows yet little is kept."""
+        most = conversation.message_bytes
+        most = min(most, self.limits.message_bytes or most)
+        if not known:
+            most = min(most, IGreeting(conversation).hello_bytes)
+        link.limit(conversation.frame_bytes, most, conversation.whole_messages)
 
     def when_quiet(self, quiet: Callable[[], None]) -> None:
         """:param quiet: called once no answer is on its way, at once when none is"""

@@ -9,7 +9,7 @@ from typing import cast
 
 from twisted.application.internet import ClientService
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.interfaces import (
     IProtocol,
     IProtocolFactory,
@@ -34,7 +34,7 @@ from relay.errors import (
 )
 from relay.outside import FINAL_STATUSES, ITunnelSession
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import Close, Reason
+from relay.vocabulary import Ending, Reason
 
 JUST_ASKED_S = 1.0
 """A link that ends so soon after the router's last call is connected again at once."""
@@ -126,6 +126,8 @@ class Keeper:
         except ConfigurationError as error:
             self._failed(Misconfigured("; ".join(error.faults)))
             raise
+        except CancelledError:
+            raise  # the tunnel is being stopped
         except Exception:
             self.log.failure("{name}: cannot connect", name=self._kept.settings.name)
             self._next_s = self._patience.refused()
@@ -160,10 +162,8 @@ class Keeper:
             self._next_s = self._patience.unreachable()
         self._kept.fault(what, error, self._next_s)
 
-    def _closed(
-        self, ending: tuple[Reason, Close | None], protocol: Protocol, started: float
-    ) -> None:
-        reason, close = ending
+    def _closed(self, ending: Ending, protocol: Protocol, started: float) -> None:
+        reason, close, _ = ending
         lasted_s = self._kept.now() - started
         replaced = reason is Reason.REPLACED or (
             close is not None and close.code == 1001 and reason is Reason.PEER_CLOSED

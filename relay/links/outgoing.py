@@ -10,7 +10,7 @@ from twisted.logger import Logger
 
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
-from relay.errors import CallerLeft, HostSilent, Refused, RelayError
+from relay.errors import CallerLeft, CannotConnect, HostSilent, Refused, RelayError
 from relay.interfaces import IConversation, ILink, IStream
 from relay.links.cutthrough import Hub, faster
 from relay.links.websocket import ClientLink
@@ -20,6 +20,7 @@ from relay.vocabulary import (
     Accept,
     Call,
     Close,
+    Ending,
     Enter,
     Event,
     Hello,
@@ -147,6 +148,57 @@ class _Switch:
         self._links.session_over(session, reason, detail)
 
 
+class Registration:
+    """A link by which we register, until its router has taken us or not.
+
+    :param handle: takes all other events
+    """
+
+    def __init__(self, reactor: IReactorTime, handle: Callable[[Event], None]) -> None:
+        self._reactor = reactor
+        self._handle = handle
+        self._taken: Deferred[None] = Deferred()
+
+    def handle(self, event: Event) -> None:
+        """What the router says."""
+        if isinstance(event, Accept):
+            self._take()
+        else:
+            self._handle(event)
+
+    async def succeeds(self, session: Session, silence_s: float) -> None:
+        """Wait until we are taken.
+
+        :param silence_s: after so much of it we are
+        :raises Refused: when the router ends the link before
+        :raises CannotConnect: when the link is lost before
+        """
+        timer = self._reactor.callLater(silence_s, self._take)
+        session.when_closed().addCallback(self._closed)
+        try:
+            await self._taken
+        finally:
+            if timer.active():
+                timer.cancel()
+
+    def _take(self) -> None:
+        if not self._taken.called:
+            self._taken.callback(None)
+
+    def _closed(self, ending: Ending) -> None:
+        if self._taken.called:
+            return
+        reason, close, text = ending
+        if close is None:
+            why = f"the router dropped the link at once ({reason.value})"
+            self._taken.errback(CannotConnect(text or why, "its log says why"))
+            return
+        if reason in CLEAN_REASONS:
+            reason = Reason.TOKEN_INVALID
+        told = f"the router refused us (close code {close.code})"
+        self._taken.errback(Refused(close.code or 0, text or told, reason))
+
+
 class CallAttempt:
     """A call of ours, until it is accepted or not.
 
@@ -200,11 +252,15 @@ class CallAttempt:
         else:
             self._timer = self._reactor.callLater(min(left_s, CALLER_CHECK_S), self._look)
 
-    def _closed(self, ending: tuple[Reason, Close | None]) -> None:
-        reason, close = ending
+    def _closed(self, ending: Ending) -> None:
+        reason, close, text = ending
         reason = Reason.LOST if reason in CLEAN_REASONS else reason
         if not self._accepted.called:
             told = f" (close code {close.code})" if close and close.code else ""
             self._accepted.errback(
-                Refused(close.code or 0 if close else 0, f"the router ended the call{told}", reason)
+                Refused(
+                    close.code or 0 if close else 0,
+                    text or f"the router ended the call{told}",
+                    reason,
+                )
             )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -32,7 +32,8 @@ from relay.links.cutthrough import Hub
 from relay.links.dialer import Dialer
 from relay.links.doors import Doors, connect_service
 from relay.links.keeper import Keeper
-from relay.links.outgoing import CallAttempt, OutgoingLinks
+from relay.links.outgoing import CallAttempt, OutgoingLinks, Registration
+from relay.links.resolving import Resolver
 from relay.links.token_command import Tokens
 from relay.outside import FINAL_STATUSES, IOutward, ITunnelSession
 from relay.settings.model import TunnelSettings
@@ -82,6 +83,7 @@ class Outward:
         self._around = replace(around, limits=limits)
         self._connected = connected
         self._dialer = Dialer(settings, reactor)
+        self._resolver = Resolver(cast(IReactorFromThreads, reactor))
         self._tokens = Tokens(settings.token, reactor, self.report)
         self._links = OutgoingLinks(settings, self._around, hub, self._asked)
         self._errands: set[Deferred[None]] = set()
@@ -160,7 +162,27 @@ class Outward:
         await attempt.succeeds(session)
         return session
 
+    async def register(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+        opened: Callable[[ITunnelSession], None],
+        silence_s: float,
+    ) -> ITunnelSession:
+        """Open a WebSocket and wait until its router takes us, by an Accept or by silence."""
+        attempt = Registration(self._reactor, handle)
+        session = cast(Session, await self.websocket(path, headers, conversation, attempt.handle))
+        opened(session)
+        await attempt.succeeds(session, silence_s)
+        return session
+
     # -- local services --------------------------------------------------------------------------
+
+    async def resolve(self, host: str) -> Sequence[str]:
+        """Look a name up."""
+        return await self._resolver.addresses_of(host)
 
     async def connect(self, endpoint: str) -> IStream:
         """Connect to a local service."""

@@ -10,7 +10,16 @@ from relay.settings.endpoints import is_loopback, reach
 from relay.settings.keys import LIMIT_KEYS, DialectKeys
 from relay.settings.kinds import shown
 from relay.settings.listeners import listeners
-from relay.settings.model import Limits, RouterSettings, TunnelSettings, TunnelsSettings
+from relay.settings.model import (
+    DialectSettings,
+    Door,
+    Limits,
+    Publication,
+    RouterSettings,
+    TunnelSettings,
+    TunnelsSettings,
+)
+from relay.settings.schema import Remarks
 from relay.settings.secrets import MadeSecretFile
 from relay.settings.urls import is_encrypted, is_local, masked
 from relay.vocabulary import Role
@@ -38,13 +47,18 @@ def router_record(settings: RouterSettings, dialects: Mapping[str, DialectKeys])
             for dialect in settings.dialects
             if (opens := dialects[dialect.name].traits.opens)
         },
+        "rights": {
+            dialect.name: list(lines)
+            for dialect in settings.dialects
+            if (lines := router_remarks(dialect, dialects).lines)
+        },
         "admin": settings.admin,
         "state_dir": str(settings.state_dir),
         "publications": [
             {
                 "name": publication.name,
-                "from": publication.source,
-                "to": publication.target,
+                "from": str(publication.source),
+                "to": str(publication.target),
                 "clients": list(publication.clients),
                 "public": publication.public,
             }
@@ -91,15 +105,14 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     for dialect in settings.dialects:
         if opens := dialects[dialect.name].traits.opens:
             yield f"{dialect.name}: {opens}"
+        for line in router_remarks(dialect, dialects).lines:
+            yield f"{dialect.name}: {line}"
     if settings.admin is not None:
         yield f"admin on {settings.admin}: {reach(settings.admin)}"
     for publication in settings.publications:
-        callers = ", ".join(publication.clients) or (
-            "everybody" if publication.public else "whoever may call it"
-        )
         yield (
-            f"publishes {publication.target} as {publication.source} to {callers}; "
-            "this wins over a live offer of that name"
+            f"publishes {publication.target} as {publication.source} to "
+            f"{callers(publication, dialects)}; this wins over a live offer of that name"
         )
     yield f"keeps its state in {settings.state_dir}"
     for dialect in settings.dialects:
@@ -109,6 +122,16 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     changed = changed_limits(settings.limits)
     listed = ", ".join(f"{name} {value}" for name, value in changed.items())
     yield f"limits: {listed or 'as built in'}"
+
+
+def callers(publication: Publication, dialects: Mapping[str, DialectKeys]) -> str:
+    """:returns: who may make a published call."""
+    naming = dialects[publication.source.dialect].traits.naming
+    if publication.clients:
+        return ", ".join(publication.clients)
+    if naming is not None and naming.nameless:
+        return "everybody, without a login"
+    return "whoever may call it" + (", even without a name" if publication.public else "")
 
 
 def describe_tunnels(
@@ -126,10 +149,31 @@ def describe_tunnels(
                 to = f"; {traits.exposes}" if traits.exposes else ""
                 yield f"{tunnel.name}: forwards{what} to {door.endpoint}{to}"
             else:
+                called = call_in_words(tunnel, door, dialects)
                 yield (
-                    f"{tunnel.name}: listens on {door.endpoint} for service {door.service}; "
+                    f"{tunnel.name}: listens on {door.endpoint} for {called}; "
                     f"{reach(door.endpoint)}"
                 )
+        for line in tunnel_remarks(tunnel, dialects).lines:
+            yield f"{tunnel.name}: {line}"
+
+
+def call_in_words(tunnel: TunnelSettings, door: Door, dialects: Mapping[str, DialectKeys]) -> str:
+    """:returns: what somebody who comes through a client's door calls"""
+    call = dialects[tunnel.dialect].traits.call
+    return call.format(**tunnel.values) if call else f"service {door.service}"
+
+
+def router_remarks(dialect: DialectSettings, dialects: Mapping[str, DialectKeys]) -> Remarks:
+    """:returns: what the dialect says of its section. :raises ConfigurationError: see traits"""
+    remarks = dialects[dialect.name].traits.remarks
+    return Remarks() if remarks is None else remarks(dialect.values)
+
+
+def tunnel_remarks(tunnel: TunnelSettings, dialects: Mapping[str, DialectKeys]) -> Remarks:
+    """:returns: what the dialect says of a host's or client's section."""
+    remarks = dialects[tunnel.dialect].traits.tunnel_remarks
+    return Remarks() if remarks is None else remarks(tunnel)
 
 
 def router_warnings(settings: RouterSettings, dialects: Mapping[str, DialectKeys]) -> Iterator[str]:
@@ -143,11 +187,14 @@ def router_warnings(settings: RouterSettings, dialects: Mapping[str, DialectKeys
             )
     if settings.admin is not None and not is_loopback(settings.admin):
         yield f"the admin address {settings.admin} is open to other machines"
+    for dialect in settings.dialects:
+        for warning in router_remarks(dialect, dialects).warnings:
+            yield f"{dialect.name}: {warning}"
     if settings.proxy_protocol and not settings.trusted_proxies:
         yield "proxy-protocol is on, and without trusted-proxies nobody may speak it"
 
 
-def tunnel_warnings(tunnel: TunnelSettings) -> Iterator[str]:
+def tunnel_warnings(tunnel: TunnelSettings, dialects: Mapping[str, DialectKeys]) -> Iterator[str]:
     """:returns: what is allowed and yet hardly meant."""
     if not is_encrypted(tunnel.router) and not is_local(tunnel.router):
         yield (
@@ -158,3 +205,5 @@ def tunnel_warnings(tunnel: TunnelSettings) -> Iterator[str]:
         for door in tunnel.doors:
             if not is_loopback(door.endpoint):
                 yield f"{tunnel.name}: {door.endpoint} is open to other machines, without a login"
+    for warning in tunnel_remarks(tunnel, dialects).warnings:
+        yield f"{tunnel.name}: {warning}"

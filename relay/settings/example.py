@@ -32,12 +32,20 @@ def too_little(
     """
     program = f"relay-{role.value}"
     found = "" if ini is None else f"{ini.shown} has no section [{role.value}:NAME]; "
-    names = [
-        "a token" if key.kind is Kind.SECRET_FILE else f"{key.name} ({key.help})" for key in missing
+    names = [_wanted(key) for key in missing]
+    shown = [
+        key
+        for key in keys
+        if (services or key.name != "service") and (key.required or key.name != "token-file")
     ]
-    shown = [key for key in keys if services or key.name != "service"]
     command = " ".join(["twistd", "-n", program, *_arguments(sources, missing, shown)])
     return program, f"{found}missing {listed(names)}: try: {command}"
+
+
+def _wanted(key: Key) -> str:
+    if key.kind is Kind.SECRET_FILE:
+        return "a token" if key.name == "token-file" else "a secret"
+    return f"{' or '.join((key.name, *key.unless))} ({key.help})"
 
 
 def _arguments(sources: Sources, missing: Sequence[Key], keys: Sequence[Key]) -> list[str]:

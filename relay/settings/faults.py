@@ -12,6 +12,11 @@ from typing import NamedTuple
 from relay.errors import ConfigurationError
 
 _LINE = re.compile(r"[^ ]*?:([0-9]+): ")
+UNSAFE = (
+    "--secret would show the secret to everybody on this machine; write it into a file and name "
+    "that with --secret-file, or into HTTP_NETWORK_RELAY_SECRET"
+)
+"""Said of an option of network-relay's original programs."""
 SHOWN_CHARACTERS = 60
 """How much of a wrong value a fault repeats."""
 

@@ -139,8 +139,8 @@ DIALECT_KEYS = (
 """What every ``[dialect:NAME]`` may say besides its own keys."""
 
 PUBLISH_KEYS = (
-    Key("from", Kind.TEXT, "the call: DIALECT:NAME or a listener", required=True),
-    Key("to", Kind.TEXT, "the offer: DIALECT:NAME", required=True),
+    Key("from", Kind.TEXT, "the call: DIALECT:NAME[/SERVICE]", required=True),
+    Key("to", Kind.TEXT, "the offer that answers: DIALECT:NAME[/SERVICE]", required=True),
     Key("clients", Kind.LIST, "who may call, by the names of the call's dialect"),
     Key("public", Kind.BOOLEAN, "whether callers without a name may call", "no"),
 )
@@ -225,4 +225,7 @@ def _refined(base: Key, own: Key) -> Key:
         aliases=own.aliases or base.aliases,
         characters=own.characters or base.characters,
         required=base.required if own.required is None else own.required,
+        unless=own.unless or base.unless,
+        check=own.check or base.check,
+        initial=own.initial or base.initial,
     )

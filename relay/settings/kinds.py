@@ -7,9 +7,11 @@ import re
 import shlex
 import stat
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from relay.errors import ConfigurationError
+from relay.settings.credentials import CredentialsFile
 from relay.settings.endpoints import check_client, check_server
 from relay.settings.faults import Faults, Piece, Said, Wrong, listed, nearest, quoted
 from relay.settings.model import Door, KiB, MiB, SecretSource
@@ -46,7 +48,9 @@ class Kinds:
         if key.kind in _MANY:
             parse_one = _MANY[key.kind]
             pieces = _split_commas(said) if key.kind is Kind.LIST else iter(said.pieces)
-            values = [self._told(piece, lambda p: parse_one(p.text)) for piece in pieces]
+            values = [
+                self._told(piece, lambda p: _checked(key, parse_one(p.text))) for piece in pieces
+            ]
             return tuple(value for value in values if value is not None)
         for extra in said.pieces[1:]:
             self._faults.add(
@@ -55,7 +59,7 @@ class Kinds:
         if said.secret:
             name = said.place.origin.removeprefix("environment ")
             return EnvironmentSecret(name, said.pieces[0].text)
-        return self._told(said.pieces[0], lambda piece: self._parse_one(key, piece))
+        return self._told(said.pieces[0], lambda piece: _checked(key, self._parse_one(key, piece)))
 
     def _told(self, piece: Piece, parse: Callable[[Piece], object]) -> object:
         try:
@@ -70,6 +74,8 @@ class Kinds:
                 return self._path(piece)
             case Kind.SECRET_FILE:
                 return self._secret(piece)
+            case Kind.CREDENTIALS_FILE:
+                return self._readable(CredentialsFile(self._path(piece)))
             case Kind.SECRET_COMMAND:
                 return _command(piece)
             case Kind.TEXT:
@@ -92,7 +98,9 @@ class Kinds:
             return self._stdin
         if _TOKEN.fullmatch(piece.text):
             raise Wrong("is a token itself; write it into a file and name that")
-        source = SecretFile(self._path(piece))
+        return self._readable(SecretFile(self._path(piece)))
+
+    def _readable(self, source: SecretFile) -> SecretSource:
         try:
             mode = os.stat(source.path).st_mode
             if stat.S_ISDIR(mode):
@@ -106,6 +114,20 @@ class Kinds:
         except ConfigurationError as error:
             raise Wrong(str(error)) from None
         return source
+
+
+def _checked(key: Key, value: object) -> object:
+    """:returns: what the dialect makes of a value, of each if there are several"""
+    match value:
+        case _ if key.check is None:
+            return value
+        case str():
+            return key.check(value)
+        case Door():
+            return replace(value, endpoint=key.check(value.endpoint))
+        case tuple():
+            return tuple(_checked(key, one) for one in value)
+    return value
 
 
 def shown(value: object, kind: Kind = Kind.TEXT) -> str:

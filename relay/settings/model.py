@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from relay.vocabulary import Role
+from relay.vocabulary import OfferName, Role
 
 KiB = 1024
 MiB = 1024 * KiB
@@ -113,13 +113,37 @@ class DialectSettings:
     dead_s: float
 
 
+class Callee(NamedTuple):
+    """What is called: ``DIALECT:OFFER`` or ``DIALECT:OFFER/SERVICE``, in the core's own spelling.
+
+    :ivar service: the service or target; empty: none, or each
+    """
+
+    offer: OfferName
+    service: str = ""
+
+    @property
+    def dialect(self) -> str:
+        """:returns: whose name it is"""
+        return self.offer.partition(":")[0]
+
+    def __str__(self) -> str:
+        return f"{self.offer}/{self.service}" if self.service else self.offer
+
+
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One ``[publish NAME]`` section."""
+    """One ``[publish NAME]`` section.
+
+    :ivar source: what is called; without a service each of that name
+    :ivar target: what answers; without a service the one that was called
+    :ivar clients: subjects that may call; empty: all that have one
+    :ivar public: whether callers without a subject may, too
+    """
 
     name: str
-    source: str
-    target: str
+    source: Callee
+    target: Callee
     clients: tuple[str, ...] = ()
     public: bool = False
 

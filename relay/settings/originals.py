@@ -2,7 +2,8 @@
 
 websocktunnel.md §9.2: PORT, TLS_CERTIFICATE and TLS_KEY, ENV, HOSTNAME. They may be meant for
 somebody else, so they count only where a dialect is spoken whose original has them
-(:class:`relay.settings.schema.Traits`).
+(:class:`relay.settings.schema.Traits`). Variables that name their program, as those of
+network-relay.md §10, outweigh the INI.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping
 from relay.settings.endpoints import check_server
 from relay.settings.faults import Faults, Wrong
 from relay.settings.model import Secret, TlsFiles
+from relay.settings.schema import AddressVariables
 
 PORT = "PORT"
 TLS = ("TLS_CERTIFICATE", "TLS_KEY")
@@ -54,6 +56,26 @@ def listening(environ: Mapping[str, str], faults: Faults) -> tuple[str, str] | N
         return check_server(f"tcp:{says(environ, PORT) or TLS_PORT}"), variable
     except Wrong as wrong:
         faults.add(origin(PORT), str(wrong))
+        return None
+
+
+def own_listener(
+    environ: Mapping[str, str], variables: AddressVariables, faults: Faults
+) -> tuple[str, str] | None:
+    """Say where an original listens that is told so by variables of its own.
+
+    :returns: endpoint and the variable that says so; None: no variable does
+    """
+    said = next((name for name in (variables.port, variables.host) if says(environ, name)), None)
+    if said is None:
+        return None
+    host = says(environ, variables.host) or variables.default_host
+    port = says(environ, variables.port) or variables.default_port
+    interface = host.strip("[]").replace(":", "\\:")
+    try:
+        return check_server(f"tcp:{port}:interface={interface}"), said
+    except Wrong as wrong:
+        faults.add(origin(said), str(wrong))
         return None
 
 

@@ -1,65 +1,138 @@
-"""``[publish NAME]``: a call in one dialect answered by an offer in another."""
+"""``[publish NAME]``: a call of one name answered by the offer of another, in any dialect."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from relay.settings.endpoints import check_server
-from relay.settings.faults import Wrong, listed, nearest, quoted
+from relay.errors import ProtocolError
+from relay.settings.faults import Faults, Wrong, listed, nearest, quoted
 from relay.settings.ini import Section
 from relay.settings.keys import PUBLISH_KEYS, DialectKeys
-from relay.settings.model import Publication
-from relay.settings.values import Sources
+from relay.settings.model import Callee, Publication
+from relay.settings.schema import Naming
+from relay.settings.values import Sources, Values
+from relay.vocabulary import OfferName
 
-LISTENER_KIND = "tcp"
-NAMELESS_CALLERS = frozenset({LISTENER_KIND, "websocktunnel", "taas"})
-"""Where calls come from that carry nobody's name, so that ``clients`` could not tell them apart."""
+UNSERVED_KINDS = ("session-relay", "taas", "tcp")
+"""What else may be written in time; until then it is a fault that says what is served."""
 
 
 def read_publication(
-    sources: Sources, section: Section, dialects: Mapping[str, DialectKeys]
-) -> Publication:
-    """Read one section; what is wrong with it goes to the sources' faults."""
+    sources: Sources,
+    section: Section,
+    dialects: Mapping[str, DialectKeys],
+    spoken: Collection[str],
+) -> Publication | None:
+    """Read one section; what is wrong with it goes to the sources' faults.
+
+    :param dialects: the installed ones
+    :param spoken: those that this router speaks
+    :returns: None when either of the two names is wrong
+    """
     values = sources.read(section.name, section, PUBLISH_KEYS)
     where = section.place.where
     sources.require(values, PUBLISH_KEYS, where)
-    source, target = values.text("from") or "", values.text("to") or ""
     clients, public = values.texts("clients"), values.flag("public")
-    faults = sources.faults
-    for key, text, kinds in (
-        ("from", source, (*dialects, LISTENER_KIND)),
-        ("to", target, tuple(dialects)),
-    ):
-        try:
-            if text:
-                _check_name(text, kinds)
-        except Wrong as wrong:
-            faults.add(values.where(key, where), str(wrong))
-    nameless = source.partition(":")[0] in NAMELESS_CALLERS
+    names = _Names(values, where, dialects, spoken, sources.faults)
+    source, target = names.read("from"), names.read("to")
+    if source is not None and target is not None:
+        names.check_service(source, target)
     if public and clients:
-        faults.add(values.where("public", where), "everybody and only some clients: keep one line")
-    elif nameless and clients:
-        faults.add(
-            values.where("clients", where),
-            f"callers of {quoted(source)} have no name; write public = yes to let everybody in",
+        sources.faults.add(
+            values.where("public", where), "everybody and only some clients: keep one line"
         )
-    elif nameless and not public:
-        faults.add(
-            where,
-            f"callers of {quoted(source)} have no name, so that everybody could call; "
-            "write public = yes if that is meant",
-        )
+    elif source is not None and names.naming(source.dialect).nameless and not public:
+        nobody = f"callers of {quoted(str(source))} have no name"
+        if clients:
+            sources.faults.add(
+                values.where("clients", where),
+                f"{nobody}; write public = yes to let everybody in",
+            )
+        else:
+            sources.faults.add(
+                where,
+                f"{nobody}, so that everybody could call; write public = yes if that is meant",
+            )
+    if source is None or target is None:
+        return None
     name = section.name.partition(" ")[2].strip()
     return Publication(name, source, target, clients, public)
 
 
-def _check_name(text: str, kinds: tuple[str, ...]) -> None:
-    kind, colon, rest = text.partition(":")
-    if kind not in kinds:
-        raise Wrong(
-            f"{quoted(text)} begins with none of {listed(sorted(kinds))}{nearest(kind, kinds)}"
-        )
-    if not colon or not rest:
-        raise Wrong(f"{quoted(text)} names nothing; write {kind}:NAME")
-    if kind == LISTENER_KIND:
-        check_server(text)
+class _Names:
+    """The names in one section."""
+
+    def __init__(
+        self,
+        values: Values,
+        where: str,
+        dialects: Mapping[str, DialectKeys],
+        spoken: Collection[str],
+        faults: Faults,
+    ) -> None:
+        self._values = values
+        self._where = where
+        self._namings = {
+            name: keys.traits.naming
+            for name, keys in dialects.items()
+            if keys.traits.naming is not None
+        }
+        self._unserved = {*UNSERVED_KINDS, *dialects} - set(self._namings)
+        self._spoken = spoken
+        self._faults = faults
+
+    def naming(self, dialect: str) -> Naming:
+        """:returns: how a dialect that was read here writes its names"""
+        return self._namings[dialect]
+
+    def read(self, key: str) -> Callee | None:
+        """:returns: None when there is none, or a fault was noted"""
+        text = self._values.text(key)
+        if not text:
+            return None
+        try:
+            return self._parse(text)
+        except Wrong as wrong:
+            self._faults.add(self._values.where(key, self._where), str(wrong))
+            return None
+
+    def check_service(self, source: Callee, target: Callee) -> None:
+        """Note a fault when nobody says which service is to answer."""
+        if target.service or self.naming(target.dialect).service is None:
+            return
+        if source.dialect != target.dialect:
+            self._faults.add(
+                self._values.where("to", self._where),
+                f"{quoted(str(target))} names no service, and a call of {source.dialect} brings "
+                f"none that {target.dialect} has; write {target}/SERVICE",
+            )
+
+    def _parse(self, text: str) -> Callee:
+        kind, _, rest = text.partition(":")
+        served = sorted(self._namings)
+        if kind in self._unserved:
+            raise Wrong(
+                f"{quoted(text)}: nothing of {kind} can be published; "
+                f"from and to may be of {listed(served, 'or')}"
+            )
+        if kind not in self._namings:
+            raise Wrong(
+                f"{quoted(text)} begins with none of {listed(served)}{nearest(kind, served)}"
+            )
+        offer, slash, service = rest.partition("/")
+        if not offer:
+            raise Wrong(f"{quoted(text)} names nothing; write {kind}:NAME")
+        if kind not in self._spoken:
+            raise Wrong(f"{quoted(text)}: this router does not speak {kind}; add [dialect:{kind}]")
+        naming = self._namings[kind]
+        try:
+            name = OfferName(f"{kind}:{naming.offer(offer)}")
+            if not slash:
+                return Callee(name)
+            if naming.service is None:
+                raise Wrong(f"{quoted(text)}: {kind} has no services; write {kind}:{offer}")
+            if not service:
+                raise Wrong(f"{quoted(text)} names no service behind the slash")
+            return Callee(name, naming.service(service))
+        except (ValueError, ProtocolError) as error:
+            raise Wrong(f"{quoted(text)}: {error}") from None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 from relay.settings import originals
+from relay.settings.credentials import MadeCredentialsFile, made_credentials_name
 from relay.settings.faults import nearest, not_installed
 from relay.settings.ini import Ini, find_config, read_ini
 from relay.settings.keys import (
@@ -21,6 +22,7 @@ from relay.settings.keys import (
 )
 from relay.settings.listeners import check_listeners
 from relay.settings.model import (
+    Callee,
     DialectSettings,
     Limits,
     Publication,
@@ -29,7 +31,7 @@ from relay.settings.model import (
 )
 from relay.settings.publications import read_publication
 from relay.settings.rules import check_liveness, check_networks, find_state_dir
-from relay.settings.schema import Kind
+from relay.settings.schema import Key, Kind
 from relay.settings.secrets import MadeSecretFile, made_secret_name
 from relay.settings.values import Options, Reading, Sources, Values
 
@@ -124,7 +126,7 @@ class _Router:
             drain_s=values.number("drain-s") or 0,
             limits=limits,
             tls=tls,
-            publications=self._publications(),
+            publications=self._publications([dialect.name for dialect in dialects]),
             config_file=None if self._ini is None else self._ini.path,
             host_name=originals.says(general, originals.HOSTNAME),
         )
@@ -271,15 +273,14 @@ class _Router:
         self._remember(label, values, (key.name for key in keys))
         parsed = values.named(key.name for key in own)
         for key in own:
-            if key.kind is Kind.SECRET_FILE and not values.said(key.name):
-                parsed[key.name] = made = MadeSecretFile(
-                    state_dir / made_secret_name(name, key.name)
-                )
+            made = None if values.said(key.name) else _made_file(name, key, state_dir)
+            if made is not None:
+                parsed[key.name] = made
                 self._sources.note(label, key.name, made.origin, "default")
         ping_s, dead_s = values.number("ping-s"), values.number("dead-s")
         settings = DialectSettings(
             name=name,
-            listen=values.texts("listen"),
+            listen=self._own_listen(name, values),
             listen_tls=values.texts("listen-tls"),
             values=parsed,
             ping_s=limits.ping_s if ping_s is None else ping_s,
@@ -290,14 +291,38 @@ class _Router:
             check_liveness(settings.ping_s, settings.dead_s, where, self._faults)
         return settings
 
-    def _publications(self) -> tuple[Publication, ...]:
-        found: dict[str, Publication] = {}
+    def _own_listen(self, name: str, values: Values) -> tuple[str, ...]:
+        """:returns: the dialect's own listeners, as its original's variables or the INI say"""
+        variables = self._dialects[name].traits.address
+        found = variables and originals.own_listener(self._sources.environ, variables, self._faults)
+        if not found:
+            return values.texts("listen")
+        endpoint, variable = found
+        label, where = f"{DIALECT_PREFIX}{name}", originals.origin(variable)
+        self._sources.note(label, "listen", endpoint, where)
+        self._places[f"[{label}] listen"] = where
+        return (endpoint,)
+
+    def _publications(self, spoken: Collection[str]) -> tuple[Publication, ...]:
+        found: dict[Callee, Publication] = {}
         for name, section in self._sections.items():
-            if name.startswith(PUBLISH_PREFIX):
-                publication = read_publication(self._sources, section, self._dialects)
-                other = found.setdefault(publication.source, publication)
-                if other is not publication and publication.source:
-                    self._faults.add(
-                        section.place.where, f"publishes the same call as [publish {other.name}]"
-                    )
+            if not name.startswith(PUBLISH_PREFIX):
+                continue
+            publication = read_publication(self._sources, section, self._dialects, spoken)
+            if publication is None:
+                continue
+            other = found.setdefault(publication.source, publication)
+            if other is not publication:
+                self._faults.add(
+                    section.place.where, f"publishes the same call as [publish {other.name}]"
+                )
         return tuple(found.values())
+
+
+def _made_file(dialect: str, key: Key, state_dir: Path) -> MadeSecretFile | None:
+    """:returns: what holds the secrets of a key that nobody named; None: it has none"""
+    if key.kind is Kind.SECRET_FILE:
+        return MadeSecretFile(state_dir / made_secret_name(dialect, key.name))
+    if key.kind is Kind.CREDENTIALS_FILE:
+        return MadeCredentialsFile(state_dir / made_credentials_name(key.name), key.initial)
+    return None

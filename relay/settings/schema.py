@@ -7,7 +7,11 @@ checks, prints or explains settings is driven by these declarations.
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
+
+from relay.settings.model import TunnelSettings
 
 
 class Kind(enum.Enum):
@@ -29,6 +33,7 @@ class Kind(enum.Enum):
     DOORS = "doors"  # tuple[Door, ...]: one [SERVICE=]CLIENT ENDPOINT a line
     SERVER_DOORS = "server doors"  # tuple[Door, ...]: one [SERVICE=]SERVER ENDPOINT a line
     SECRET_FILE = "secret file"  # SecretSource
+    CREDENTIALS_FILE = "credentials file"  # CredentialsFile: names, secrets, and their rights
     SECRET_COMMAND = "secret command"  # SecretSource: program and arguments, quoted as for a shell
 
 
@@ -45,6 +50,10 @@ class Key:
     :ivar aliases: other spellings of a choice: (spelling, choice)
     :ivar characters: of which a text is made, as between the brackets of a regular expression
     :ivar required: whether there must be a value; None: no, or as the key that this one refines
+    :ivar unless: keys any of which makes up for the value of a required one
+    :ivar check: what the dialect makes of each text that is right for its kind; raises
+        :class:`relay.settings.faults.Wrong`
+    :ivar initial: what stands in a ``CREDENTIALS_FILE`` that a router makes
     """
 
     name: str
@@ -60,6 +69,52 @@ class Key:
     aliases: tuple[tuple[str, str], ...] = ()
     characters: str = ""
     required: bool | None = None
+    unless: tuple[str, ...] = ()
+    check: Callable[[str], str] | None = None
+    initial: str = ""
+
+
+class Remarks(NamedTuple):
+    """What a dialect says of one section's values; for ``relay check``.
+
+    :ivar lines: what is opened, to whom
+    :ivar warnings: what is allowed and yet hardly meant
+    """
+
+    lines: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How ``[publish]`` writes a dialect's calls and offers: ``DIALECT:OFFER/SERVICE``.
+
+    Each function takes a text of the INI to the form that names have in the core, or raises
+    ValueError or ProtocolError with a sentence on what is wrong with it.
+
+    :ivar offer: what stands before the first ``/``
+    :ivar service: what stands behind it; None: what is called has no such part
+    :ivar nameless: whether none of its callers has a name
+    """
+
+    offer: Callable[[str], str]
+    service: Callable[[str], str] | None = None
+    nameless: bool = False
+
+
+class AddressVariables(NamedTuple):
+    """By which an original server is told where to listen.
+
+    :ivar host: variable of the address
+    :ivar port: variable of the port
+    :ivar default_host: its address where only the port is said
+    :ivar default_port: its port where only the address is said
+    """
+
+    host: str
+    port: str
+    default_host: str
+    default_port: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +126,17 @@ class Traits:
     :ivar exposes: to whom a host makes its service open; for ``relay check``
     :ivar host_token: what follows "relay token" to mint a host's token; empty: it has none
     :ivar client_token: the same for a client's
+    :ivar token_files: the files that those are written to in examples: a host's, a client's
+    :ivar call: what a client's call is for, its section's keys in braces; empty: a service
+    :ivar remarks: on the values of a router's section; raises ConfigurationError when what they
+        name is wrong. None: there are none
+    :ivar tunnel_remarks: on a host's or client's section
     :ivar no_client: what callers do, since they need no client of ours; ``{url}`` stands for the
         URL that they open. Empty: there is a client
     :ivar general_environment: whether its original server is told what to do by variables with
         general names: PORT, TLS_CERTIFICATE, TLS_KEY, ENV
+    :ivar address: variables of its own by which its original server is told where to listen
+    :ivar naming: how ``[publish]`` names what is called; None: nothing of it can be published
     """
 
     services: bool = True
@@ -82,5 +144,11 @@ class Traits:
     exposes: str = ""
     host_token: str = ""
     client_token: str = ""
+    token_files: tuple[str, str] = ("web.token", "me.token")
+    call: str = ""
+    remarks: Callable[[Mapping[str, object]], Remarks] | None = None
+    tunnel_remarks: Callable[[TunnelSettings], Remarks] | None = None
     no_client: str = ""
     general_environment: bool = False
+    address: AddressVariables | None = None
+    naming: Naming | None = None

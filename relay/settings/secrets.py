@@ -62,6 +62,8 @@ class SecretFile(_Source):
     White space at the end of the file is not part of the secret.
     """
 
+    max_bytes = MAX_SECRET_BYTES
+
     def __init__(self, path: Path) -> None:
         super().__init__(str(path))
         self.path = path
@@ -71,11 +73,11 @@ class SecretFile(_Source):
         try:
             with open(self.path, "rb") as file:
                 mode = os.fstat(file.fileno()).st_mode
-                content = file.read(MAX_SECRET_BYTES + 1)
+                content = file.read(self.max_bytes + 1)
         except OSError as error:
             raise self.unreadable(error) from None
-        if len(content) > MAX_SECRET_BYTES:
-            raise ConfigurationError([f"{self.path}: is longer than {MAX_SECRET_BYTES} bytes"])
+        if len(content) > self.max_bytes:
+            raise ConfigurationError([f"{self.path}: is longer than {self.max_bytes} bytes"])
         try:
             value = content.decode().rstrip()
         except UnicodeDecodeError:
@@ -100,6 +102,9 @@ class SecretFile(_Source):
 
 class MadeSecretFile(SecretFile):
     """A router's secret that nobody named: made in the state directory when it is first needed."""
+
+    made = "a secret"
+    """What it is that is made, for messages."""
 
     def ensure(self) -> bool:
         """Make the file, and the directories above it, unless it exists.
@@ -131,12 +136,16 @@ class MadeSecretFile(SecretFile):
         descriptor, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}-")
         try:
             with open(descriptor, "w", encoding="ascii") as file:
-                file.write(secrets.token_urlsafe(MADE_SECRET_BYTES) + "\n")
+                file.write(self.fresh())
                 file.flush()
                 os.fsync(descriptor)
             os.link(name, self.path)
         finally:
             os.unlink(name)
+
+    def fresh(self) -> str:
+        """:returns: what a file that is made holds, in ASCII."""
+        return make_secret() + "\n"
 
     def unreadable(self, error: OSError) -> ConfigurationError:
         """:returns: the same, and who will make a file that is missing."""
@@ -219,17 +228,31 @@ class CommandSecret(_Source):
         return Secret(self._value, self.origin)
 
 
+def make_secret() -> str:
+    """:returns: a secret that nobody can guess, in letters, digits, ``-`` and ``_``."""
+    return secrets.token_urlsafe(MADE_SECRET_BYTES)
+
+
+def read_secret(source: SecretSource | None) -> str:
+    """Read a host's or client's secret, of any characters, afresh.
+
+    :raises TokenMissing: when there is none
+    """
+    if source is None:
+        raise TokenMissing("no token is configured", "name one with token-file")
+    try:
+        return source.read().reveal()
+    except ConfigurationError as error:
+        raise TokenMissing("; ".join(error.faults)) from error
+
+
 def read_token(source: SecretSource | None) -> str:
     """Read a host's or client's token afresh.
 
     :raises TokenMissing, TokenInvalid: when there is none, or it cannot go into a header
     """
-    if source is None:
-        raise TokenMissing("no token is configured", "name one with token-file")
-    try:
-        token = source.read().reveal()
-    except ConfigurationError as error:
-        raise TokenMissing("; ".join(error.faults)) from error
+    token = read_secret(source)
+    assert source is not None
     if not token.isascii() or not token.isprintable() or " " in token:
         raise TokenInvalid(f"what {source.origin} holds is not a token")
     return token

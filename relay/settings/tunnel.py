@@ -18,6 +18,8 @@ from relay.vocabulary import Role
 
 CREDENTIAL_KEYS = ("token-file", "secret-file", "token-command")
 """Words for one thing; dialects differ in which of them their users know."""
+NAME_KEYS = ("id", "name", "agent")
+"""What a tunnel without a section is called by: the first of these that it has."""
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -35,15 +37,18 @@ class Tunnel:
         self._section = section
         self._place = section.place.where if section else f"relay-{role.value}"
 
-    def settings(self, dialect: str, doors_key: str, own: Sequence[Key]) -> TunnelSettings:
+    def settings(
+        self, dialect: str, doors_key: str, own: Sequence[Key], services: bool
+    ) -> TunnelSettings:
         """Put the settings together; what is wrong goes to the sources' faults.
 
         :param doors_key: ``forward`` or ``listen``
         :param own: the dialect's own keys
+        :param services: whether its services have names
         """
         values = self._values
         limits = Limits()
-        doors = self._doors(doors_key)
+        doors = self._doors(doors_key, services)
         ca_file = values.path("ca-file")
         if ca_file is not None and not os.path.isfile(ca_file):
             self._faults.add(self._where("ca-file"), f"{ca_file} does not exist or is no file")
@@ -59,7 +64,10 @@ class Tunnel:
         name = self._section.tunnel if self._section else ""
         return TunnelSettings(
             role=self._role,
-            name=name or values.text("id") or self._first_service(doors) or dialect,
+            name=name
+            or next(filter(None, map(values.text, NAME_KEYS)), None)
+            or self._first_service(doors)
+            or dialect,
             dialect=dialect,
             router=router,
             token=next(filter(None, map(values.secret, CREDENTIAL_KEYS)), None),
@@ -81,7 +89,7 @@ class Tunnel:
     def _where(self, key: str) -> str:
         return self._values.where(key, self._place)
 
-    def _doors(self, key: str) -> tuple[Door, ...]:
+    def _doors(self, key: str, services: bool) -> tuple[Door, ...]:
         service = self._values.text("service") or ""
         if not _SERVICE.fullmatch(service):
             self._faults.add(
@@ -91,9 +99,9 @@ class Tunnel:
             door if door.service else replace(door, service=service)
             for door in self._values.doors(key)
         )
-        if self._role is Role.HOST:
-            services = [door.service for door in doors]
-            for twice in sorted({name for name in services if services.count(name) > 1}):
+        if self._role is Role.HOST and services:
+            names = [door.service for door in doors]
+            for twice in sorted({name for name in names if names.count(name) > 1}):
                 self._faults.add(
                     self._where(key),
                     f"service {quoted(twice)} is forwarded to two endpoints; "

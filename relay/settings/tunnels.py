@@ -119,8 +119,7 @@ class _Tunnels:
         return self.read()
 
     def _read_tunnels(self) -> list[TunnelSettings | None]:
-        own = self._doors in self._sources.options
-        own = own and not self._override
+        own = not self._override and self._options_open()
         if not self._sections or (own and (len(self._sections) > 1 or self._options_suffice())):
             return [self._read_tunnel(None, take_options=True)]
         if len(self._sections) == 1:
@@ -136,18 +135,29 @@ class _Tunnels:
                 )
         return [self._read_tunnel(section, take_options=False) for section in self._sections]
 
+    def _options_open(self) -> bool:
+        """:returns: whether options say what a tunnel opens, by doors or by what replaces them"""
+        doors = next((key for key in self._options_keys() if key.name == self._doors), None)
+        names = {self._doors, *(doors.unless if doors else ())}
+        # else what a file forwards for another dialect would be opened besides
+        return not names.isdisjoint(self._sources.options)
+
     def _options_suffice(self) -> bool:
         """:returns: whether options and environment need nothing of the INI's only section."""
-        dialect, _where = self._dialect(None, take_options=True)
-        own = self._dialects[dialect].of(self._role) if dialect in self._dialects else ()
+        own = self._options_keys()
         keys = {key.name: key for key in merge(tunnel_keys(self._role), own)}
 
         def said(name: str) -> bool:
             key = keys.get(name)
             return key is not None and self._sources.find(key, None, take_options=True) is not None
 
-        token = not keys["token-file"].required or any(map(said, CREDENTIAL_KEYS))
-        return said("router") and token
+        needed = any(key.required for key in keys.values() if key.name in CREDENTIAL_KEYS)
+        return said("router") and (not needed or any(map(said, CREDENTIAL_KEYS)))
+
+    def _options_keys(self) -> Sequence[Key]:
+        """:returns: what the dialect that options or environment name has of its own"""
+        dialect, _where = self._dialect(None, take_options=True)
+        return self._dialects[dialect].of(self._role) if dialect in self._dialects else ()
 
     def _check_sections(self) -> None:
         roles = [role.value for role in Role]
@@ -200,7 +210,8 @@ class _Tunnels:
             return None
         # what is there is checked all the same, so that all faults are told at once
         tunnel = Tunnel(self._role, self._sources, values, label, section)
-        settings = tunnel.settings(dialect, self._doors, own)
+        services = self._dialects[dialect].traits.services
+        settings = tunnel.settings(dialect, self._doors, own, services)
         return None if lacks else settings
 
     def _remedy(self, dialect: str, own: Sequence[Key]) -> str:
@@ -239,14 +250,12 @@ class _Tunnels:
         self, dialect: str, values: Values, keys: Sequence[Key], section: Section | None
     ) -> bool:
         credential = any(map(values.said, CREDENTIAL_KEYS))
-        wanted = [key for key in keys if not (key.name == "token-file" and credential)]
+        wanted = [key for key in keys if not (key.name in CREDENTIAL_KEYS and credential)]
         if section is not None:
             before = len(self._faults.lines)
             self._sources.require(values, wanted, section.place.where)
             return len(self._faults.lines) > before
-        missing = [
-            key for key in wanted if key.required and not key.default and not values.said(key.name)
-        ]
+        missing = [key for key in wanted if self._sources.lacks(values, key)]
         if missing:
             services = self._dialects[dialect].traits.services
             program, text = too_little(

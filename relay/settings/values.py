@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from relay.settings.faults import Faults, Piece, Place, Said, nearest
+from relay.settings.faults import Faults, Piece, Place, Said, listed, nearest
 from relay.settings.ini import Section
 from relay.settings.kinds import Kinds, shown
 from relay.settings.model import Door, SecretSource
@@ -170,9 +170,17 @@ class Sources:
     def require(self, values: Values, keys: Sequence[Key], where: str) -> None:
         """Note a fault for each required key that nobody said."""
         for key in keys:
-            if key.required and not values.said(key.name) and key.default is None:
+            if self.lacks(values, key):
                 like = f', like "{key.name} = {key.example}"' if key.example else ""
-                self.faults.add(f"{where} {key.name}", f"is missing: {key.help}{like}")
+                instead = f"; or say {listed(key.unless, 'or')}" if key.unless else ""
+                self.faults.add(f"{where} {key.name}", f"is missing: {key.help}{like}{instead}")
+
+    @staticmethod
+    def lacks(values: Values, key: Key) -> bool:
+        """:returns: whether a required key has no value, nor another that makes up for it."""
+        if not key.required or key.default is not None:
+            return False
+        return not any(map(values.said, (key.name, *key.unless)))
 
     def note(self, section: str, key: str, value: str, origin: str) -> None:
         """Add one line to what is explained, in the place of what was noted of the key before."""

@@ -29,6 +29,7 @@ from relay.vocabulary import (
     Reset,
     Role,
     Shape,
+    Stands,
 )
 from tests.fakes.links import WORDS
 
@@ -51,6 +52,7 @@ class Talk:
     message_bytes = 1 << 24
     frame_bytes = 1 << 20
     passes = Passing.NOTHING
+    payload_bytes = 0
     window_bytes: int | None = None
 
     def __init__(
@@ -83,6 +85,8 @@ class Talk:
             return (Message(b"accepted", text=True),)
         if isinstance(event, Call):
             return (Message(f"call:{event.key}".encode(), text=True),)
+        if isinstance(event, Stands):
+            return (Message(b"stands", text=True),)
         return ()
 
     def begin(self, call: Call) -> Opening:

@@ -10,7 +10,7 @@ import pytest
 from relay.dialects.websocktunnel.router import WebsocktunnelFace
 from relay.errors import CallFailed, GoingAway, HostAbsent, LimitReached, RelayError
 from relay.links.responses import refusal
-from relay.vocabulary import Data, Reason
+from relay.vocabulary import Carries, Data, Reason
 from tests.unit.viewer_visit import CHUNKED, HELLO, OK, SWITCH, UPGRADE, Scene
 
 UPLOAD = ("content-length", "1000")
@@ -55,6 +55,34 @@ def test_a_link_that_is_lost_in_mid_body(said: bytes) -> None:
     assert scene.told == ["broken"]
     assert not scene.sent.endswith(b"0\r\n\r\n")
     assert scene.reason() is Reason.PEER_CLOSED
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (OK + b"\r\nhel", "kept"),
+        (PART, "broken"),
+        (CHUNKED, "broken"),
+        (b"", "failed protocol-error"),
+    ],
+)
+def test_a_host_that_can_end_its_link_alone(said: bytes, told: str) -> None:
+    """What is published of portal: such an end is that of the answer, where it may have one."""
+    scene = Scene()
+    scene.host.carries = Carries()
+    if said:
+        scene.host.speak(said)
+    scene.host.hang_up(Reason.PEER_CLOSED)
+    assert scene.told == [told]
+
+
+def test_a_lost_link_is_no_end_of_an_answer() -> None:
+    """Also where a host could have ended it by no other means."""
+    scene = Scene()
+    scene.host.carries = Carries()
+    scene.host.speak(OK + b"\r\nhel")
+    scene.host.hang_up(Reason.LOST)
+    assert scene.told == ["broken"]
 
 
 @pytest.mark.parametrize("said", [b"SSH-2.0-x\r\n\r\n", b"HTTP/1.1 2x0 OK\r\n\r\n", SWITCH])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from relay.core.flow.creditless import STALL_S, STREAM_BUFFER_BYTES
 from relay.core.liveness import TICK_S
 from relay.vocabulary import Data, Reason
+from tests.fakes import World
 from tests.unit.shared_link import Shared, creditless_link
 
 CHUNK = 64 * 1024
@@ -48,6 +49,46 @@ def test_a_stream_that_stands_still_over_the_cap_is_overrun() -> None:
     assert shared.world.ledger.total == 0
     shared.data(2, b"still here")
     assert neighbour.payload() == b"still here"
+
+
+def test_streams_that_stand_still_together_fill_no_more_than_the_process_may() -> None:
+    """Each is far from its own cap: once their sum is reached, who stands still is overrun."""
+    cap = STREAM_BUFFER_BYTES
+    shared = creditless_link(World(buffered_bytes=cap))
+    readers = [shared.stream(number) for number in range(4)]
+    for reader in readers[:3]:
+        reader.stop_reading()
+    highest = 0
+    for _ in range(100):
+        for number in range(4):
+            if shared.link.reading:
+                shared.data(number, bytes(CHUNK))
+            else:
+                shared.world.passes(STALL_S + 2 * TICK_S)
+            highest = max(highest, shared.world.ledger.total)
+    assert cap <= highest <= cap + 2 * CHUNK
+    assert "overrun" in [reader.reset_reason() for reader in readers[:3]]
+    assert readers[3].reset_reason() is None
+    assert shared.link.reading
+
+
+def test_a_link_reads_on_when_others_made_room() -> None:
+    """A stream below its own cap does not pay for a pressure that is over."""
+    world = World(buffered_bytes=STREAM_BUFFER_BYTES)
+    first, second = creditless_link(world), creditless_link(world)
+    small, large = first.stream(1), second.stream(1)
+    small.stop_reading()
+    large.stop_reading()
+    while not world.ledger.is_full():
+        second.data(1, bytes(CHUNK))
+    first.data(1, b"a little")
+    assert not first.link.reading
+    large.read_on()
+    world.passes(STALL_S + 2 * TICK_S)
+    assert first.link.reading
+    assert small.reset_reason() is None
+    small.read_on()
+    assert small.payload() == b"a little"
 
 
 def test_a_stream_that_still_drains_keeps_its_link_waiting() -> None:

@@ -141,5 +141,7 @@ class _Nobody:
     def finished(self, side: IStream) -> None:
         """Whatever."""
 
-    def broken(self, side: IStream, reason: Reason, close: Close | None = None) -> None:
+    def broken(
+        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
+    ) -> None:
         """Whatever."""

@@ -297,7 +297,7 @@ def test_an_end_while_payload_passes() -> None:
     assert [stream for stream, _, _ in room.sent(Kind.FIN)] == [0]
     assert sum(amount for stream, _, amount in room.sent(Kind.ACK) if stream == 0) == 50
     room.says(encode_fin(0))
-    assert room.host.mux._draining == {}
+    assert room.host.talk._draining == {}
 
 
 def test_the_end_of_the_link_while_payload_passes() -> None:

@@ -40,6 +40,8 @@ class GreetingTalk(ControlTalk):
     ``offer`` at any time asks for the offer at once; a subject of ``client`` has the wrong role.
     """
 
+    hello_bytes = 1024
+
     def receive(self, message: Message, now: float) -> Outputs:
         """A Hello, or an impatient Offer."""
         if message.payload == b"offer":

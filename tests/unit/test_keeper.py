@@ -9,8 +9,9 @@ from twisted.internet.task import Clock
 
 from relay.errors import RelayError
 from relay.links.keeper import Keeper
+from relay.outside import ITunnelSession
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import Close, Reason, Role
+from relay.vocabulary import Ending, Reason, Role
 from tests.conftest import Flush
 
 SETTINGS = TunnelSettings(
@@ -22,13 +23,13 @@ class Link:
     """A session that ends when the test says so."""
 
     def __init__(self) -> None:
-        self.over: Deferred[tuple[Reason, Close | None]] = Deferred()
+        self.over: Deferred[Ending] = Deferred()
 
-    def when_closed(self) -> Deferred[tuple[Reason, Close | None]]:
+    def when_closed(self) -> Deferred[Ending]:
         return self.over
 
     def close(self, reason: Reason) -> None:
-        self.over.callback((reason, None))
+        self.over.callback(Ending(reason))
 
 
 class Host:
@@ -97,5 +98,21 @@ def test_a_bug_at_the_end_of_a_link(expected_log_errors: Flush) -> None:
     clock.advance(5)
     assert len(expected_log_errors(ValueError)) == 1
     assert len(host.links) == 2
+    running.cancel()
+    running.addErrback(lambda _: None)
+
+
+def test_an_attempt_that_is_stopped_is_no_failure() -> None:
+    """A tunnel that ends while its router is waited for leaves no error in the log."""
+    clock = Clock()
+    waiting: Deferred[ITunnelSession] = Deferred()
+
+    async def waits() -> ITunnelSession:
+        return await waiting
+
+    keeper = Keeper(Host(clock), waits, clock)
+    running = Deferred.fromCoroutine(keeper.run())
+    stopped = Deferred.fromCoroutine(keeper.stop())
+    assert stopped.called
     running.cancel()
     running.addErrback(lambda _: None)

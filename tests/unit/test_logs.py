@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 
-from relay.logs import LineObserver, json_line, text_line
+from relay.logs import LINE_CHARACTERS, LineObserver, json_line, text_line
 
 
 def event(text: str, **fields: object) -> dict[str, object]:
@@ -43,6 +43,19 @@ def test_names_cannot_forge_lines(name: str, shown: str) -> None:
     assert text_line(event(name)).endswith(f" info call of {shown}")
     assert json.loads(json_line(event(name)))["message"] == f"call of {shown}"
     assert "\n" not in json_line(event(name))
+
+
+def test_long_names_are_cut() -> None:
+    """A peer with a name of a hundred thousand letters fills no disk; its length is told."""
+    named = event("n" * 100_000)
+    text, value = text_line(named), json.loads(json_line(named))
+    assert len(text) < 2 * LINE_CHARACTERS
+    assert text.endswith("nnn... (100008 characters)")
+    assert value["message"].endswith("nnn... (100008 characters)")
+    assert value["name"].endswith("nnn... (100000 characters)")
+    assert len(value["name"]) < 2 * LINE_CHARACTERS
+    longest = "n" * (LINE_CHARACTERS - len("call of "))
+    assert text_line(event(longest)).endswith(f" call of {longest}")
 
 
 @pytest.mark.parametrize("as_json", [False, True])

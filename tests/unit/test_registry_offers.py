@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from relay.core.rivals import FLAP_SPAN_S, MAX_HOLD_S
-from relay.errors import HostAbsent, LimitReached, NoSuchOffer
+from relay.errors import HostAbsent, NoSuchOffer
 from relay.settings.model import Limits
 from relay.vocabulary import Answer, Call, Offer, Outputs, Reason, Rivalry
 from tests.fakes import ControlTalk, MuxTalk, grant
@@ -47,16 +47,6 @@ def test_the_newest_registration_wins(desk: Desk) -> None:
     desk.caller()
     assert len(new.keys()) == 1
     assert desk.broker.offers() == {NAME: new.session}
-
-
-def test_a_live_registration_may_keep_its_name(desk: Desk) -> None:
-    """Where the dialect says so the newcomer is refused, until the first is gone."""
-    first = desk.host(rivalry=Rivalry.LIVE_KEEPS)
-    assert refusal(desk, Offer(NAME, Answer.ANNOUNCE, Rivalry.LIVE_KEEPS)) is LimitReached
-    second = desk.host(rivalry=Rivalry.LIVE_KEEPS)
-    assert (first.reason, second.reason) == (None, Reason.LIMIT)
-    first.link.lose()
-    assert desk.host(rivalry=Rivalry.LIVE_KEEPS).reason is None
 
 
 @pytest.mark.parametrize("rivalry", list(Rivalry))

@@ -8,7 +8,7 @@ import pytest
 
 from relay.core.session import Session
 from relay.core.stream import join
-from relay.vocabulary import Close, Credit, Data, End, Event, Finish, Message, Reason, Reset
+from relay.vocabulary import Close, Credit, Data, End, Ending, Event, Finish, Message, Reason, Reset
 from tests.fakes import CreditTalk, Drop, FakeStream, MuxTalk, Talk
 from tests.unit.session_room import Room, Says, SaysShared
 
@@ -141,18 +141,18 @@ def ends_by_us(room: Room, session: Session) -> None:
 @pytest.mark.parametrize(
     ("end", "expected"),
     [
-        (ends_by_close, (Reason.PEER_CLOSED, Close(4000, "bye"))),
-        (ends_by_drop, (Reason.LOST, None)),
-        (ends_by_us, (Reason.GOING_AWAY, None)),
+        (ends_by_close, Ending(Reason.PEER_CLOSED, Close(4000, "bye"))),
+        (ends_by_drop, Ending(Reason.LOST)),
+        (ends_by_us, Ending(Reason.GOING_AWAY)),
     ],
 )
 def test_everybody_who_waits_for_the_end_is_told(
-    end: Callable[[Room, Session], None], expected: tuple[Reason, Close | None]
+    end: Callable[[Room, Session], None], expected: Ending
 ) -> None:
     """Reason and the peer's Close, the same for those who ask before and after."""
     room = Room()
     session = room.open(Talk())
-    told: list[tuple[Reason, Close | None]] = []
+    told: list[Ending] = []
     session.when_closed().addCallback(told.append)
     session.when_closed().addCallback(told.append)
     end(room, session)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.dialects.network_relay import keys as network_relay
 from relay.dialects.websocktunnel.keys import CLIENT_KEYS, HOST_KEYS, ROUTER_KEYS, TRAITS
 from relay.errors import ConfigurationError
 from relay.settings import (
@@ -29,7 +30,17 @@ from relay.settings.model import Limits, RouterSettings, TunnelsSettings
 from relay.vocabulary import Role
 from tests.unit.test_settings_keys import PORTAL
 
-SHIPPED = {**PORTAL, "websocktunnel": DialectKeys(ROUTER_KEYS, HOST_KEYS, CLIENT_KEYS, TRAITS)}
+NETWORK_RELAY = DialectKeys(
+    network_relay.ROUTER_KEYS,
+    network_relay.HOST_KEYS,
+    network_relay.CLIENT_KEYS,
+    network_relay.TRAITS,
+)
+SHIPPED = {
+    **PORTAL,
+    "websocktunnel": DialectKeys(ROUTER_KEYS, HOST_KEYS, CLIENT_KEYS, TRAITS),
+    "network-relay": NETWORK_RELAY,
+}
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "tests" / "examples"
@@ -47,6 +58,11 @@ def read(
     return read_tunnels(Role(program), options, {}, file.parent, dialects)
 
 
+def spoken(file: Path) -> Mapping[str, DialectKeys]:
+    """:returns: the dialects that an example knows: portal, and what its name says"""
+    return {name: keys for name, keys in SHIPPED.items() if name == "portal" or name in file.stem}
+
+
 def copied(file: Path, directory: Path) -> Path:
     for name in NEEDED:
         (directory / name).write_text("x" * 40)
@@ -56,7 +72,7 @@ def copied(file: Path, directory: Path) -> Path:
 @pytest.mark.parametrize("file", sorted((EXAMPLES / "valid").iterdir()), ids=lambda file: file.name)
 def test_valid_examples_load(file: Path, tmp_path: Path) -> None:
     """Nothing is wrong with them."""
-    read(copied(file, tmp_path))
+    read(copied(file, tmp_path), spoken(file))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +88,7 @@ def test_invalid_examples_have_exactly_the_faults_they_announce(file: Path, tmp_
             named = text.startswith("relay-")
             expected.append(text if named else f"{file.name}{separator}{text}")
     with pytest.raises(ConfigurationError) as caught:
-        read(copied(file, tmp_path))
+        read(copied(file, tmp_path), spoken(file))
     assert caught.value.faults == expected
 
 
@@ -93,7 +109,7 @@ def test_the_shipped_router_needs_no_files_and_shows_the_defaults(
     monkeypatch.setattr(ini, "SYSTEM_DIRECTORY", tmp_path)
     bare = read_router({}, {}, tmp_path, SHIPPED)
     assert (shipped.listen, shipped.drain_s) == (bare.listen, bare.drain_s)
-    assert [dialect.name for dialect in shipped.dialects] == ["portal", "websocktunnel"]
+    assert [dialect.name for dialect in shipped.dialects] == list(SHIPPED)
 
 
 @pytest.mark.parametrize("name", ["relay.ini", "host.ini", "client.ini"])

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from relay.dialects.portal import PortalDialect
 from relay.settings import (
     LIMIT_KEYS,
     DialectKeys,
@@ -16,7 +17,7 @@ from relay.settings import (
     tunnel_keys,
 )
 from relay.settings.model import Limits
-from relay.settings.schema import Key, Kind, Traits
+from relay.settings.schema import Key, Kind
 from relay.vocabulary import Role
 
 TOKEN = Key("token-file", Kind.SECRET_FILE, "", secret_environment=("PORTAL_TOKEN",))
@@ -27,7 +28,7 @@ PORTAL = {
         ),
         host=(TOKEN,),
         client=(TOKEN,),
-        traits=Traits(host_token="portal host --id 1234", client_token="portal client --id 1234"),
+        traits=PortalDialect.traits,
     )
 }
 """A dialect like portal, for all tests of settings."""

@@ -12,7 +12,7 @@ from relay.settings import DialectKeys, Reading, examine_router
 from relay.settings import ini as ini_module
 from relay.settings.model import RouterSettings, Secret
 from relay.settings.public_url import public_url
-from relay.settings.schema import Traits
+from relay.settings.schema import AddressVariables, Traits
 from tests.unit.test_settings_keys import PORTAL
 
 TUNNEL = {"tunnel": DialectKeys((), (), (), Traits(general_environment=True))}
@@ -177,3 +177,40 @@ def test_public_url_of_a_dialect_apart(tmp_path: Path) -> None:
     assert public_url(settings, BOTH, "portal", {}, "m") == "http://m:1"
     assert public_url(settings, BOTH, "tunnel", {}, "m") == "http://m:2"
     assert public_url(settings, BOTH, "other", {}, "m") == ""
+
+
+# -- variables that name their program -------------------------------------------------------------
+
+OWN = {
+    "own": DialectKeys(
+        (), (), (), Traits(address=AddressVariables("OWN_HOST", "OWN_PORT", "127.0.0.1", "8000"))
+    )
+}
+
+
+@pytest.mark.parametrize(
+    ("environ", "endpoint", "variable"),
+    [
+        ({"OWN_PORT": "81"}, "tcp:81:interface=127.0.0.1", "OWN_PORT"),
+        ({"OWN_HOST": "0.0.0.0"}, "tcp:8000:interface=0.0.0.0", "OWN_HOST"),
+        ({"OWN_HOST": "::1", "OWN_PORT": "82"}, "tcp:82:interface=\\:\\:1", "OWN_PORT"),
+        ({"OWN_HOST": "", "OWN_PORT": " "}, "tcp:9", None),
+    ],
+)
+def test_an_address_of_its_own(
+    tmp_path: Path, environ: dict[str, str], endpoint: str, variable: str | None
+) -> None:
+    """It outweighs the INI, and what is not said is as the original has it."""
+    (tmp_path / "relay.ini").write_text("[dialect:own]\nlisten = tcp:9\n")
+    reading = examine_router({"config": "relay.ini"}, environ, tmp_path, OWN)
+    assert reading.settings.dialects[0].listen == (endpoint,)
+    if variable is not None:
+        assert origins(reading)["[dialect:own] listen"] == (endpoint, f"environment {variable}")
+
+
+def test_an_address_that_is_none(tmp_path: Path) -> None:
+    """The fault names the variable."""
+    (tmp_path / "relay.ini").write_text("[dialect:own]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        examine_router({"config": "relay.ini"}, {"OWN_PORT": "http"}, tmp_path, OWN)
+    assert caught.value.faults[0].startswith("environment OWN_PORT: ")

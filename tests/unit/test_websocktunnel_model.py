@@ -13,15 +13,14 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from relay.core.flow.shared import ITEM_BYTES, MERGE_BYTES
 from relay.vocabulary import Reason
 from relay.wire.wsmux import WINDOW_BYTES, FrameReader, Kind
 from tests.fakes import FakeStream, MemoryLink, PassingStream, SplittingLink, World, pump
-from tests.unit.mux_rooms import End, Side, host_end, router_end
+from tests.unit.mux_rooms import End, host_end, router_end
+from tests.unit.stream_rooms import CHUNK_BYTES, Joined, Side, kept, move, pattern
 from tests.unit.wsmux_original import FragmentingLink, Original, OriginalStream
 
 STREAMS = 3
-CHUNK_BYTES = 3000
 
 
 class Way(NamedTuple):
@@ -66,28 +65,11 @@ def set_room(stream: FakeStream, has_room: bool) -> None:
         stream.has_room = False
 
 
-def pattern(start: int, amount: int) -> bytes:
-    """Bytes by which a loss, or another order, is seen."""
-    return bytes((start + i) * 7 % 251 for i in range(amount))
-
-
-def kept(window: int) -> int:
-    """What one window of received bytes, and one chunk to be sent, may cost."""
-    return window + CHUNK_BYTES + ITEM_BYTES * (window // (MERGE_BYTES // 2) + 3)
-
-
 def fins(link: MemoryLink) -> list[int]:
     """The streams that the far end took a FIN of."""
     reader = FrameReader()
     frames = [reader.feed(message) for message in link.sent]
     return [frame.stream for frame in frames if frame is not None and frame.kind is Kind.FIN]
-
-
-def move(links: Sequence[MemoryLink]) -> bool:
-    """Move what can move. :returns: whether that was anything"""
-    before = sum(len(link.sent) for link in links)
-    pump(*links)
-    return sum(len(link.sent) for link in links) > before
 
 
 # -- two of ours -----------------------------------------------------------------------------------
@@ -106,7 +88,7 @@ STEPS = st.one_of(
 )
 
 
-class Ours:
+class Ours(Joined[End, MemoryLink]):
     """A router's end and a host's, on one link."""
 
     def __init__(
@@ -118,9 +100,7 @@ class Ours:
         fragment: int,
         ways: Sequence[Way],
     ) -> None:
-        self.world = World(frame_bytes=frame)
-        self.links = [way.link(buffer, fragment) for way in ways]
-        self.links[0].far, self.links[1].far = self.links[1], self.links[0]
+        super().__init__(World(frame_bytes=frame), [way.link(buffer, fragment) for way in ways])
         self.ends = [
             router_end(self.world, self.links[0], ways[0].stream),
             host_end(self.world, self.links[1], window, credit, ways[1].stream),
@@ -128,39 +108,13 @@ class Ours:
         for _ in range(STREAMS):
             self.ends[0].call()
 
-    def begin(self) -> None:
-        """All calls are answered."""
-        pump(*self.links)
-        for number in self.ends[1].sides:
-            self.ends[1].answer(number)
-        pump(*self.links)
-
     def do(self, what: str, end: int, number: int, amount: int) -> None:
         """One step of a schedule; steps of streams that do not stand yet do nothing."""
         side = self.ends[end].sides.get(number)
-        if what == "move":
-            for _ in range(amount):
-                self.links[end].step()
-        elif what == "stuck":
-            self.links[end].stuck = bool(amount)
-        elif side is None:
-            return
-        elif what == "say" and not side.waits:
-            side.say(pattern(len(side.said), amount))
-        elif what == "stop":
-            side.stream.stop_reading()
-        elif what == "read":
-            side.stream.read_on()
-        elif what == "room":
+        if what != "room":
+            super().do(what, end, number, amount)
+        elif side is not None:
             set_room(side.stream, bool(amount))
-        elif what == "answer":
-            self.ends[end].answer(number)
-        elif what == "finish":
-            side.finish()
-
-    def sides(self) -> list[Side]:
-        """All of both ends."""
-        return [side for end in self.ends for side in end.sides.values()]
 
     def settle(self) -> None:
         """Everybody reads, and says what is left to say, and that it was all."""

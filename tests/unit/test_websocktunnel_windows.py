@@ -9,7 +9,8 @@ from relay.dialects.websocktunnel.mux import SILENT_CALLS, SILENT_S
 from relay.vocabulary import Close, Message, Reason, Reset
 from relay.wire.wsmux import WINDOW_BYTES, Kind, encode_ack, encode_fin, encode_syn
 from tests.fakes import MemoryLink, World, pump
-from tests.unit.mux_rooms import End, Side, host_end, router_end
+from tests.unit.mux_rooms import End, host_end, router_end
+from tests.unit.stream_rooms import Side
 from tests.unit.wsmux_original import FragmentingLink, Original, OriginalStream
 
 KiB = 1024

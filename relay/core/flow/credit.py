@@ -200,10 +200,10 @@ class CreditStream(SharedStream):
             self._over = over
             self._emptied()
 
-    def peer_reset(self, reason: Reason, close: Close | None) -> None:
+    def peer_reset(self, reason: Reason, close: Close | None, text: str = "") -> None:
         """The peer takes no more either."""
         self._forget_outbox()
-        super().peer_reset(reason, close)
+        super().peer_reset(reason, close, text)
 
     def held_bytes(self) -> int:
         """:returns: bytes of it that wait here."""

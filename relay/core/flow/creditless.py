@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from relay.core.session import Session
 
 STREAM_BUFFER_BYTES = 8 * 1024 * 1024
-"""What a stream without credit may keep waiting before its whole link is paused."""
+"""What a stream without credit may keep waiting before its whole link is paused. Once all streams
+together keep as much as they may, that is nothing."""
 
 STALL_S = 2.0
 """How long it may then take nothing."""
@@ -30,30 +31,37 @@ class CreditlessStream(SharedStream):
 
     def stored(self) -> None:
         """Above the mark the link pauses, for as long as this stream still drains."""
-        if self._inbox_bytes > STREAM_BUFFER_BYTES and self._stall is None:
+        if self._stall is None and self._is_over():
             self.session.pause_for(self)
             self._watch()
 
     def taken(self, amount: int) -> None:
         """Below the mark the link goes on."""
-        if self._stall is not None and self._inbox_bytes <= STREAM_BUFFER_BYTES:
+        if self._stall is not None and not self._is_over():
             self._let_go()
 
-    def peer_reset(self, reason: Reason, close: Close | None) -> None:
+    def peer_reset(self, reason: Reason, close: Close | None, text: str = "") -> None:
         """No more comes: what waits harms nobody on this link."""
         self._let_go()
-        super().peer_reset(reason, close)
+        super().peer_reset(reason, close, text)
 
     def _forget(self) -> None:
         super()._forget()
         self._let_go()
+
+    def _is_over(self) -> bool:
+        if self.session.around.ledger.is_full():
+            return self._inbox_bytes > 0
+        return self._inbox_bytes > STREAM_BUFFER_BYTES
 
     def _watch(self) -> None:
         self._seen_drained = self._drained
         self._stall = self.session.around.wheel.after(STALL_S, self._check_stall)
 
     def _check_stall(self) -> None:
-        if self._drained == self._seen_drained:
+        if not self._is_over():
+            self._let_go()  # others made room
+        elif self._drained == self._seen_drained:
             self.overrun()
         else:
             self._watch()

@@ -98,7 +98,7 @@ class LinkStream(Stream):
         else:
             self._tell(Finish(self.stream_id))
 
-    def peer_reset(self, reason: Reason, close: Close | None) -> None:
+    def peer_reset(self, reason: Reason, close: Close | None, text: str = "") -> None:
         """The peer ended the stream, or the link is gone: told behind what waits.
 
         A caller that leaves before it has a partner is told of at once: nobody wants what it said.
@@ -106,7 +106,7 @@ class LinkStream(Stream):
         if self.closed:
             return
         self.closed = True
-        end = Reset(reason, self.stream_id, close)
+        end = Reset(reason, self.stream_id, close, text)
         if self.circuit is None or (self._has_waiting() and self.partner is not None):
             self._wait(end)
             # nothing goes to this peer any more, so nobody need wait for it
@@ -131,6 +131,6 @@ class LinkStream(Stream):
         if self.circuit is None:
             return
         if isinstance(end, Reset):
-            self.circuit.broken(self, end.reason, end.close)
+            self.circuit.broken(self, end.reason, end.close, end.text)
         else:
             self.circuit.finished(self)

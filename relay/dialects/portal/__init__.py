@@ -18,11 +18,12 @@ from zope.interface import implementer
 from relay.dialects.portal.client import run_client
 from relay.dialects.portal.host import run_host
 from relay.dialects.portal.router import PortalFace, make_face
-from relay.dialects.portal.tokens import SECRET_ENVIRONMENT, SECRET_KEYS
+from relay.dialects.portal.tokens import SECRET_ENVIRONMENT, SECRET_KEYS, parse_portal_id
+from relay.dialects.portal.wire import check_service_name
 from relay.interfaces import IDialect
 from relay.outside import IOutward
 from relay.settings.model import DialectSettings, TunnelSettings
-from relay.settings.schema import Key, Kind, Traits
+from relay.settings.schema import Key, Kind, Naming, Traits
 from relay.vocabulary import Role
 
 SECRET = Key(
@@ -52,7 +53,9 @@ class PortalDialect:
     }
 
     traits: Traits = Traits(
-        host_token="portal host --id 1234", client_token="portal client --id 1234"
+        host_token="portal host --id 1234",
+        client_token="portal client --id 1234",
+        naming=Naming(lambda text: str(parse_portal_id(text)), check_service_name),
     )
 
     def router_face(self, settings: DialectSettings, url: str) -> PortalFace:

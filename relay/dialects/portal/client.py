@@ -11,20 +11,14 @@ from functools import partial
 from relay.dialects.portal.data import EndpointLink
 from relay.dialects.portal.host import read_token, stream_of
 from relay.dialects.portal.wire import CLIENT, FIRST_SEGMENT, HALF_CLOSE, HALF_CLOSE_HEADER
-from relay.errors import CallerLeft, CannotConnect, Refused, RelayError
+from relay.errors import RelayError
 from relay.interfaces import IConversation, IStream
-from relay.outside import IOutward, ITunnelSession
+from relay.outside import IOutward, ITunnelSession, call_again
 from relay.settings.model import TunnelSettings
-from relay.vocabulary import Reason, Role
+from relay.vocabulary import Role
 
 CONNECTED_TIMEOUT_S = 10.0
 """Handshake and ``"Connected"`` together, as the original's client."""
-
-RETRY_CALL_S = (0.1, 0.2, 0.4, 0.8)
-"""A host that reconnects, or a router that restarts, is back within a second or two; the local user
-need not notice."""
-
-PASSING = (Reason.HOST_ABSENT, Reason.GOING_AWAY)
 
 
 async def run_client(settings: TunnelSettings, outward: IOutward) -> None:
@@ -44,7 +38,8 @@ class _PortalClient:
     async def serve(self, service: str, local: IStream) -> None:
         """Carry one local connection to its end."""
         try:
-            remote = stream_of(await self._call(service, local))
+            call = partial(self._call, service, local)
+            remote = stream_of(await call_again(self._outward, local, call))
         except RelayError as error:
             self._outward.fault(f"call for {service}", error)
             local.reset(error.reason, None)
@@ -56,21 +51,6 @@ class _PortalClient:
         self._outward.spawn(self.serve(service, local))
 
     async def _call(self, service: str, local: IStream) -> ITunnelSession:
-        for pause_s in RETRY_CALL_S:
-            try:
-                return await self._call_once(service, local)
-            except Refused as error:
-                if error.reason not in PASSING:
-                    raise
-            except CannotConnect as error:
-                if not error.passing:
-                    raise
-            await self._outward.sleep(pause_s)
-        return await self._call_once(service, local)
-
-    async def _call_once(self, service: str, local: IStream) -> ITunnelSession:
-        if local.has_given_up():
-            raise CallerLeft("the caller left before there was a host")
         headers = {
             "Authorization": f"Bearer {read_token(self._settings)}",
             HALF_CLOSE_HEADER: HALF_CLOSE[1],

@@ -61,6 +61,7 @@ class PortalConversation:
     drop_is_end = True
     dead_timer = False
     passes = Passing.NOTHING
+    payload_bytes = 0
     window_bytes: int | None = None
     role = Role.HOST
     intent: Event | None = None

@@ -16,6 +16,8 @@ from relay.errors import TokenInvalid
 from relay.vocabulary import Claims, Jwt, Role
 
 LARGEST_PORTAL_ID = 2**64 - 1
+LONGEST_PORTAL_ID = 64
+"""So many digits, leading zeros among them, are read at most."""
 LARGEST_EXP = 2**64 - 1
 LARGEST_PORTABLE_EXP = 2**32 - 1
 """The edge router refuses tokens that end later than this (2106-02-07)."""
@@ -147,12 +149,19 @@ def claims(
     return portal_claims(Role(arguments.role), arguments.id, arguments.subject, expires)
 
 
-def _portal_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit()) or int(text) > LARGEST_PORTAL_ID:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no portal id; it is a number from 0 to {LARGEST_PORTAL_ID}"
-        )
+def parse_portal_id(text: str) -> int:
+    """:raises ValueError: for anything but a number from 0 to 2**64 - 1"""
+    digits = text.isascii() and text.isdigit() and len(text) <= LONGEST_PORTAL_ID
+    if not digits or int(text) > LARGEST_PORTAL_ID:
+        raise ValueError(f"a portal id is a number from 0 to {LARGEST_PORTAL_ID}")
     return int(text)
+
+
+def _portal_id(text: str) -> int:
+    try:
+        return parse_portal_id(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no portal id; {error}") from None
 
 
 def _unsigned(claims: Claims, name: str, largest: int) -> int:

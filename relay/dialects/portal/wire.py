@@ -92,10 +92,7 @@ def parse_route(request: Request) -> Route:
 
 
 def _service(segment: str) -> str:
-    decoded = unquote_to_bytes(segment)
-    if _SERVICE.fullmatch(decoded) is None:
-        raise BadRequest("a service name consists of A-Z a-z 0-9 - _")
-    return decoded.decode("ascii")
+    return check_service_name(unquote_to_bytes(segment).decode("latin-1"))
 
 
 def _nexus(segment: str) -> CallKey:
@@ -108,6 +105,13 @@ def _nexus(segment: str) -> CallKey:
 def is_service_name(name: str) -> bool:
     """:returns: whether routers take it."""
     return _SERVICE.fullmatch(name.encode("utf-8", "surrogatepass")) is not None
+
+
+def check_service_name(text: str) -> str:
+    """:returns: the name, as it is. :raises BadRequest: when routers do not take it"""
+    if not is_service_name(text):
+        raise BadRequest("a service name consists of A-Z a-z 0-9 - _")
+    return text
 
 
 def encode_incoming(incoming: Incoming) -> bytes:

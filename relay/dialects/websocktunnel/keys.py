@@ -12,10 +12,11 @@ from relay.dialects.websocktunnel.tokens import (
     ID_CHARACTERS,
     SECRET_ENVIRONMENT,
     SECRET_KEYS,
+    parse_id,
 )
 from relay.errors import ConfigurationError, Misconfigured
 from relay.settings.model import DialectSettings, TunnelSettings
-from relay.settings.schema import Key, Kind, Traits
+from relay.settings.schema import Key, Kind, Naming, Traits
 from relay.settings.urls import callers_url
 
 URL_PREFIX_KEY = "url-prefix"
@@ -120,6 +121,7 @@ TRAITS = Traits(
     host_token="websocktunnel --id my-tunnel",
     no_client="its viewers need none; open {url} in a browser",
     general_environment=True,
+    naming=Naming(parse_id, nameless=True),
 )
 
 

@@ -103,6 +103,7 @@ class Mux:
     drop_is_end = True
     dead_timer = True
     passes = Passing.NOTHING
+    payload_bytes = 0
 
     __slots__ = ("_draining", "_open", "_reader", "intent", "upgrade_headers", "window_bytes")
 

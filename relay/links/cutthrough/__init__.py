@@ -7,8 +7,9 @@ to this machine.
 """
 
 from relay.links.cutthrough.at_once import connect_at_once, loopback_of
+from relay.links.cutthrough.framed import FrameEnd
 from relay.links.cutthrough.hub import Hub
 from relay.links.cutthrough.raw import RawEnd
 from relay.links.cutthrough.takeover import faster, take_stream
 
-__all__ = ["Hub", "RawEnd", "connect_at_once", "faster", "loopback_of", "take_stream"]
+__all__ = ["FrameEnd", "Hub", "RawEnd", "connect_at_once", "faster", "loopback_of", "take_stream"]

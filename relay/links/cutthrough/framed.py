@@ -101,6 +101,8 @@ class FrameEnd(FrameSender):
     def limit(self, frame_bytes: int, message_bytes: int, whole: bool) -> None:
         """Set what may arrive; 0 = no limit."""
         self._limits = _shared(frame_bytes, message_bytes)
+        if self._reader is not None:
+            self._reader.limit(frame_bytes, message_bytes)
         if whole:
             self._whole = True
 
@@ -232,7 +234,7 @@ class FrameEnd(FrameSender):
             self._hand_on(view, spans, kind)
         if pieces > MANY_PIECES:
             self._read_bytes = FIRST_READ_BYTES  # so many take a while: others have their turn
-        if self._outlet is None and not reader.is_inside():
+        if self._outlet is None and self._splitter is None and not reader.is_inside():
             self._reader = None  # an idle link needs none
 
     def _passes(self, opcode: int) -> bool:

@@ -13,7 +13,7 @@ from OpenSSL import SSL
 from twisted.internet import tcp
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from relay.interfaces import IConversation, ILink
+from relay.interfaces import IConversation
 from relay.links.cutthrough.channel import Channel, PlainChannel, SecureChannel
 from relay.links.cutthrough.framed import FrameEnd
 from relay.links.cutthrough.hub import Hub
@@ -28,7 +28,7 @@ FASTER = frozenset({Shape.DEDICATED, Shape.CONTROL, Shape.CREDIT})
 never stop reading."""
 
 
-def faster(hub: Hub, link: WebSocketLink, conversation: IConversation) -> ILink:
+def faster(hub: Hub, link: WebSocketLink, conversation: IConversation) -> WebSocketLink | FrameEnd:
     """Take a WebSocket whose handshake is over, and that nobody has begun to use.
 
     :returns: the link from now on; the same where it cannot be taken

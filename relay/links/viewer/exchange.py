@@ -24,7 +24,7 @@ from relay.links.linger import STALL_S
 from relay.links.local_peer import far_end_has_closed
 from relay.links.sockets import unsent_bytes
 from relay.links.viewer.answering import Answering
-from relay.links.viewer.failures import call_failed
+from relay.links.viewer.failures import call_failed, is_end
 from relay.links.viewer.requests import encode_request, judge
 from relay.links.viewer.standstill import Standstill
 from relay.links.viewer.visit import IVisit, write
@@ -224,6 +224,8 @@ class Exchange(Stream):
         if self._switched and reason in CLEAN_REASONS:
             self._over(reason)
             self._visit.answered(False)
+        elif self._answering is not None and is_end(reason, self.partner):
+            self.finish()
         elif not self._has_begun():
             self.end_stream(0, reason, close)
         else:
@@ -296,8 +298,7 @@ class Exchange(Stream):
     def _take(self, pieces: Sequence[Piece]) -> None:
         """A part of the answer came."""
         if self._switched:
-            write(self._visit.transport, pieces)
-            return
+            return write(self._visit.transport, pieces)
         answering = self._answering
         assert answering is not None
         try:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relay.errors import CallFailed
-from relay.vocabulary import Reason
+from relay.interfaces import IStream
+from relay.vocabulary import CLEAN_REASONS, Reason
 
 NO_ANSWER = {
     Reason.FINISHED: Reason.TARGET_REFUSED,
@@ -22,3 +23,10 @@ def call_failed(reason: Reason, detail: str) -> CallFailed:
     if reason is Reason.GOING_AWAY:
         error.retry_after_s = GOING_AWAY_RETRY_S
     return error
+
+
+def is_end(reason: Reason, host: IStream | None) -> bool:
+    """:returns: whether a host that is over has thereby said all that it had to say: in order, and
+    where it has no other way to say so
+    """
+    return reason in CLEAN_REASONS and host is not None and not host.carries.half_close

@@ -2,6 +2,7 @@
 
 from relay.links.websocket.client import ClientEngine, ClientLink, ClientLinkFactory
 from relay.links.websocket.codes import reason_of_word
+from relay.links.websocket.engine import WebSocketLink
 from relay.links.websocket.server import ServerLink, ServerLinkFactory
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "ClientLinkFactory",
     "ServerLink",
     "ServerLinkFactory",
+    "WebSocketLink",
     "reason_of_word",
 ]

@@ -1,0 +1,1 @@
+``[publish NAME]`` lets an offer answer the calls of another name, also in another dialect: a portal client reaches a websocktunnel host, a viewer a portal host, each only where the INI says so and for whom. The log names both sides.

@@ -1,0 +1,153 @@
+"""Published calls: a call of one name that an offer of another answers, as the operator says.
+
+The caller's grant is judged for the name that it asked for. Then the publication says who may go
+on, and only then is looked for what answers. A caller hears of no other name than its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from twisted.logger import Logger
+
+from relay.core.denials import Denial
+from relay.errors import HostAbsent, LimitReached, NoSuchOffer, RelayError, WrongName
+from relay.interfaces import IStream
+from relay.settings.model import Callee, Publication
+from relay.vocabulary import Call, Grant, Reason
+
+log = Logger()
+
+_REFUSALS: tuple[tuple[type[RelayError], str], ...] = (
+    (HostAbsent, "no host answers for"),
+    (NoSuchOffer, "no host has the service behind"),
+    (LimitReached, "no more calls are taken for"),
+)
+"""What a caller is told, who need not know where its call would have gone."""
+
+
+class Published(NamedTuple):
+    """A call on its way to another offer than the one that its caller named.
+
+    :ivar publication: the section's name
+    :ivar asked: what the caller named
+    :ivar call: what it is given
+    :ivar grant: the caller's
+    """
+
+    publication: str
+    asked: Callee
+    call: Call
+    grant: Grant
+
+    @property
+    def caller(self) -> str:
+        """:returns: what the host is told of the caller: a subject, with its dialect unless that is
+        the host's own, since another's subjects could be taken for those of the host's
+        """
+        subject, dialect = self.grant.subject, self.grant.dialect
+        if dialect == self.call.name.partition(":")[0]:
+            return subject
+        return f"{dialect}:{subject}" if subject else dialect
+
+    @contextmanager
+    def asked_for(self) -> Iterator[None]:
+        """Refuse in terms of the name that was asked for; the log has the whole truth.
+
+        :raises RelayError: from within
+        """
+        try:
+            yield
+        except (HostAbsent, NoSuchOffer, LimitReached) as error:
+            self.log_refused(error.reason, error.text)
+            raise self.refusal(error) from error
+
+    def log_refused(self, reason: Reason, text: str) -> None:
+        """Write the line that says why it came to nothing, which its caller is not to know."""
+        log.info(
+            "[publish {name}]: {call} of {caller} cannot go to {offer}: {reason}: {text}",
+            event="published-call-refused",
+            name=self.publication,
+            call=self.asked,
+            caller=party(self.grant),
+            offer=str(Callee(self.call.name, self.call.service)),
+            dialect=self.grant.dialect,
+            reason=reason.value,
+            text=text,
+        )
+
+    def refusal(self, error: RelayError) -> RelayError:
+        """:returns: the error as the caller may see it"""
+        for kind, text in _REFUSALS:
+            if isinstance(error, kind):
+                return kind(f"{text} {self.asked} now", retry_after_s=error.retry_after_s)
+        return error
+
+    def log_connected(self, caller: IStream, callee: IStream, host: Grant | None) -> None:
+        """Write the line that says who reaches whom."""
+        log.info(
+            "[publish {name}]: {call} of {caller} goes to {offer} of {host} ({link} -> {partner})",
+            event="published-call",
+            name=self.publication,
+            call=self.asked,
+            caller=party(self.grant),
+            offer=str(Callee(self.call.name, self.call.service)),
+            host=party(host),
+            link=caller.label,
+            partner=callee.label,
+            dialect=self.grant.dialect,
+        )
+
+    def is_meant(self, denial: Denial) -> bool:
+        """:returns: whether a revocation means the caller, or one of the two names"""
+        return denial.matches(self.grant, (self.asked.offer, self.call.name))
+
+
+class Publications:
+    """What is published.
+
+    :param publications: each of another source
+    """
+
+    def __init__(self, publications: Iterable[Publication] = ()) -> None:
+        self._by_source = {one.source: one for one in publications}
+
+    def find(self, call: Call, grant: Grant) -> Published | None:
+        """Find what a call becomes; a publication of its service outweighs one of its name.
+
+        :param grant: the caller's, good for the name that it asks for
+        :returns: None: nothing else than what it names
+        :raises WrongName: when it is published, and not for this caller
+        """
+        if not self._by_source:
+            return None
+        asked = Callee(call.name, call.service)
+        found = self._by_source.get(asked) or self._by_source.get(Callee(call.name))
+        if found is None:
+            return None
+        if found.clients:
+            allowed = grant.subject in found.clients
+        else:
+            allowed = found.public or bool(grant.subject)
+        if not allowed:
+            raise WrongName(
+                f"{asked} is not open to {grant.subject or 'callers without a name'}",
+                f"name the caller in clients of [publish {found.name}]",
+            )
+        target = call._replace(
+            name=found.target.offer, service=found.target.service or self._kept(found, call)
+        )
+        return Published(found.name, asked, target, grant)
+
+    def _kept(self, found: Publication, call: Call) -> str:
+        """:returns: the caller's own service, where the other dialect's are of the same kind"""
+        return call.service if found.source.dialect == found.target.dialect else ""
+
+
+def party(grant: Grant | None) -> str:
+    """:returns: whose grant it is, for the log"""
+    if grant is None:
+        return "nobody"
+    return f"{grant.dialect} {grant.subject}" if grant.subject else f"{grant.dialect} (nameless)"

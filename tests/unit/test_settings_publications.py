@@ -1,0 +1,204 @@
+"""``[publish NAME]``: which names it takes, and what ``relay check`` says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from relay.commands.check import Report, check_file
+from relay.dialects import dialect_keys
+from relay.dialects.network_relay.keys import TRAITS
+from relay.errors import ConfigurationError, ProtocolError
+from relay.settings import DialectKeys, read_router
+from relay.settings.model import Callee, Publication
+from relay.settings.schema import Naming, Traits
+from relay.vocabulary import OfferName
+
+ROUTER = (
+    "[router]\nlisten = tcp:8080:interface=127.0.0.1\nstate-dir = state\n"
+    "[dialect:portal]\n[dialect:websocktunnel]\n[dialect:fleet]\n"
+)
+
+
+def place(text: str) -> str:
+    """:returns: a place as callers spell it on the wire: in capitals"""
+    if ":" not in text:
+        raise ProtocolError("a place is HOST:PORT")
+    return text.upper()
+
+
+def keys() -> Mapping[str, DialectKeys]:
+    """The dialects, one with places as services, and one of which nothing can be published."""
+    fleet = Traits(naming=Naming(str.lower, place))
+    own = {
+        "fleet": DialectKeys((), (), (), fleet),
+        "radio": DialectKeys((), (), (), Traits()),
+    }
+    shipped = {name: dialect_keys()[name] for name in ("portal", "websocktunnel")}
+    return {**shipped, **own}
+
+
+def check(directory: Path, *lines: str) -> Report:
+    """:returns: what is said of a router with one publication"""
+    (directory / "x.ini").write_text("\n".join([ROUTER, "[publish web]", *lines, ""]))
+    return check_file("x.ini", {}, directory, keys())
+
+
+def fault(directory: Path, *lines: str) -> str:
+    """:returns: the one fault, without file and line"""
+    (text,) = check(directory, *lines).faults
+    return text.partition("[publish web]")[2].lstrip(" :")
+
+
+def said(directory: Path, *lines: str) -> str:
+    """:returns: the line that tells of the publication"""
+    report = check(directory, *lines)
+    assert report.faults == []
+    (line,) = [line for line in report.lines if line.startswith("publishes ")]
+    return line.removesuffix("; this wins over a live offer of that name")
+
+
+def test_names_have_one_spelling(tmp_path: Path) -> None:
+    """The INI's is brought to the form that calls and offers have."""
+    (tmp_path / "x.ini").write_text(
+        ROUTER + "[publish web]\nfrom = fleet:ATTIC/db.internal:5432\nto = portal:007/sql\n"
+        "clients = alice, bob\n"
+    )
+    settings = read_router({"config": str(tmp_path / "x.ini")}, {}, tmp_path, keys())
+    assert settings.publications == (
+        Publication(
+            "web",
+            Callee(OfferName("fleet:attic"), "DB.INTERNAL:5432"),
+            Callee(OfferName("portal:7"), "sql"),
+            ("alice", "bob"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:22", "127.0.0.1:22"),
+        ("[::1]:0022", "[::1]:22"),
+        ("db.internal:5432/tcp", "db.internal:5432"),
+    ],
+)
+def test_targets_are_spelt_as_calls_spell_them(text: str, expected: str) -> None:
+    """Those of network-relay, which have several spellings."""
+    naming = TRAITS.naming
+    assert naming is not None
+    assert naming.service is not None
+    assert naming.service(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (
+            "from = tcp:80",
+            '"tcp:80": nothing of tcp can be published; '
+            "from and to may be of fleet, portal or websocktunnel",
+        ),
+        (
+            "from = session-relay:room",
+            '"session-relay:room": nothing of session-relay can be published; '
+            "from and to may be of fleet, portal or websocktunnel",
+        ),
+        (
+            "from = radio:1",
+            '"radio:1": nothing of radio can be published; '
+            "from and to may be of fleet, portal or websocktunnel",
+        ),
+        (
+            "from = portl:1",
+            '"portl:1" begins with none of fleet, portal and websocktunnel; did you mean "portal"?',
+        ),
+        ("from = portal", '"portal" names nothing; write portal:NAME'),
+        ("from = portal:", '"portal:" names nothing; write portal:NAME'),
+        ("from = fleet:/h:1", '"fleet:/h:1" names nothing; write fleet:NAME'),
+        ("from = portal:1/", '"portal:1/" names no service behind the slash'),
+        (
+            "from = portal:one",
+            '"portal:one": a portal id is a number from 0 to 18446744073709551615',
+        ),
+        ("from = fleet:attic/door", '"fleet:attic/door": a place is HOST:PORT'),
+    ],
+)
+def test_names_that_are_none(tmp_path: Path, line: str, text: str) -> None:
+    """Each fault says what is wrong with it, and what may stand there."""
+    assert fault(tmp_path, line, "to = portal:2/web") == f"from: {text}"
+
+
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [
+        (
+            "portal:2",
+            '"portal:2" names no service, and a call of websocktunnel brings none that portal has; '
+            "write portal:2/SERVICE",
+        ),
+        (
+            "websocktunnel:app/x",
+            '"websocktunnel:app/x": websocktunnel has no services; write websocktunnel:app',
+        ),
+    ],
+)
+def test_somebody_has_to_name_the_service(tmp_path: Path, target: str, text: str) -> None:
+    """Where the dialects differ it is the publication; where there is none, nobody may."""
+    said = fault(tmp_path, "from = websocktunnel:notes", f"to = {target}", "public = yes")
+    assert said == f"to: {text}"
+
+
+def test_a_dialect_that_is_not_spoken(tmp_path: Path) -> None:
+    """Nobody could ever call, or answer."""
+    (tmp_path / "x.ini").write_text(
+        "[router]\nlisten = tcp:1\n[dialect:portal]\n"
+        "[publish web]\nfrom = portal:1\nto = websocktunnel:app\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        read_router({"config": str(tmp_path / "x.ini")}, {}, tmp_path, keys())
+    (line,) = caught.value.faults
+    assert line.endswith(
+        '"websocktunnel:app": this router does not speak websocktunnel; add [dialect:websocktunnel]'
+    )
+
+
+def test_callers_without_a_name(tmp_path: Path) -> None:
+    """They are let in by these very words and no others."""
+    names = ("from = websocktunnel:notes", "to = portal:1/web")
+    nobody = 'callers of "websocktunnel:notes" have no name'
+    assert fault(tmp_path, *names, "clients = alice") == (
+        f"clients: {nobody}; write public = yes to let everybody in"
+    )
+    assert fault(tmp_path, *names) == (
+        f"{nobody}, so that everybody could call; write public = yes if that is meant"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        (
+            ("from = websocktunnel:notes", "to = portal:1/web", "public = yes"),
+            "portal:1/web as websocktunnel:notes to everybody, without a login",
+        ),
+        (
+            ("from = portal:1/ssh", "to = fleet:attic/h:22", "clients = alice, bob"),
+            "fleet:attic/H:22 as portal:1/ssh to alice, bob",
+        ),
+        (
+            ("from = fleet:attic", "to = websocktunnel:app"),
+            "websocktunnel:app as fleet:attic to whoever may call it",
+        ),
+        (
+            ("from = fleet:attic", "to = websocktunnel:app", "public = yes"),
+            "websocktunnel:app as fleet:attic to whoever may call it, even without a name",
+        ),
+        (("from = portal:1", "to = portal:2"), "portal:2 as portal:1 to whoever may call it"),
+    ],
+)
+def test_what_is_said_of_it(tmp_path: Path, lines: tuple[str, ...], text: str) -> None:
+    """What is reached, by which name, and by whom."""
+    assert said(tmp_path, *lines) == f"publishes {text}"
