@@ -194,19 +194,20 @@ def _tunnel(crew: Crew, dialect: str) -> Way:
     for role, token in SHOWS[dialect].tokens(settings).items():
         crew.write(f"{role.value}.token", token)
     (target,) = free_ports(1)
-    host = _daemon(crew, Role.HOST, dialect, url, f"forward = tcp:{LOOPBACK}:{target}")
-    host.says("stands for")
+    at = f"{LOOPBACK}:{target}"
+    host = _daemon(crew, Role.HOST, dialect, url, f"forward = tcp:{at}", at)
+    host.says(" stands")
     if path := SHOWS[dialect].path:
         port = int(url.rpartition(":")[2])
         return web_way(port, path.removesuffix("/"), target, router, host)
-    client = _daemon(crew, Role.CLIENT, dialect, url, f"listen = tcp:0:interface={LOOPBACK}")
+    client = _daemon(crew, Role.CLIENT, dialect, url, f"listen = tcp:0:interface={LOOPBACK}", at)
     client.says("leads to")
-    door = int(_found(client, r":(\d+) leads to the service"))
+    door = int(_found(client, r":(\d+) leads to "))
     return _way(door, target, router, client, host)
 
 
-def _daemon(crew: Crew, role: Role, dialect: str, url: str, door: str) -> Program:
-    text = tunnel_ini(role, dialect, url, door)
+def _daemon(crew: Crew, role: Role, dialect: str, url: str, door: str, target: str) -> Program:
+    text = tunnel_ini(role, dialect, url, door, target)
     config = crew.write(f"{role.value}.ini", text)
     return crew.twistd(f"relay-{role.value}", "--config", str(config))
 

@@ -110,7 +110,7 @@ def check_file(
                 report.programs.append(tunnels_record(tunnels.settings))
                 report.lines += describe_tunnels(tunnels.settings, dialects)
                 for tunnel in tunnels.settings.tunnels:
-                    report.warnings += tunnel_warnings(tunnel)
+                    report.warnings += tunnel_warnings(tunnel, dialects)
                     _read_secrets(report, [tunnel.token, *tunnel.values.values()])
             else:
                 router = examine_router(options, environ, directory, dialects)

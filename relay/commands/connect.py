@@ -33,7 +33,8 @@ from relay.settings import (
     read_ini,
     read_tunnels,
 )
-from relay.settings.faults import listed
+from relay.settings.describe import call_in_words
+from relay.settings.faults import UNSAFE, listed, quoted
 from relay.settings.ini import Section
 from relay.settings.keys import DEFAULT_DIALECT, DEFAULT_SERVICE
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
@@ -43,9 +44,15 @@ if TYPE_CHECKING:
     from relay.daemon import IReactor
 
 DOOR = "stdio:"
+NETWORK_RELAY = "network-relay"
+"""The only dialect in which callers say where their calls go."""
+
 LOG_LEVEL = "warn"
 NAME_KEYS = ("agent", "id", "label", "session", "service")
 """What NAME is, where it is no section: the first of these that the dialect has."""
+
+SPELLINGS = {"router": ("--relay-url",)}
+"""Options as the access client of network-relay's original has them."""
 
 MEANINGLESS_KEYS = frozenset({"listen", "reconnect"})
 """Keys of a client that are no options here."""
@@ -75,6 +82,7 @@ REMEDIES = {
     Reason.INTERNAL: "the logs of router and host say more",
 }
 
+_ROUTER_VARIABLES = {NETWORK_RELAY: ("HTTP_NETWORK_RELAY_URL",)}
 _SERVICE_OF_DOOR = re.compile(r"([A-Za-z0-9_-]+)\s*=")
 
 
@@ -89,16 +97,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("address", nargs="?", metavar="ADDRESS", help="what the agent connects to")
     parser.add_argument("port", nargs="?", metavar="PORT", type=_port)
+    parser.add_argument("protocol", nargs="?", metavar="PROTOCOL", help="tcp and no other")
     parser.add_argument("--config", metavar="FILE", help="the client's INI")
     for key in option_keys(Role.CLIENT, dialect_keys()):
         if key.name in MEANINGLESS_KEYS:
             continue
         parser.add_argument(
             f"--{key.name}",
+            *SPELLINGS.get(key.name, ()),
             metavar=key.name.rpartition("-")[2].upper(),
             action="append" if key.repeatable else "store",
             help=key.help.replace("%", "%%"),
         )
+    parser.add_argument("--secret", nargs="?", action=_Unsafe, help=argparse.SUPPRESS)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -139,7 +150,13 @@ def read_call(
         name: getattr(arguments, name.replace("-", "_"), None) for name in ("config", *names)
     }
     options["listen"] = [DOOR]
+    if arguments.protocol not in (None, "tcp"):
+        raise WrongUsage(f"protocol {quoted(arguments.protocol)} is not carried; write tcp")
     sections, shown = _sections(arguments.config, environ, directory)
+    if _says_where_to(arguments, sections):
+        options["dialect"] = NETWORK_RELAY
+        # what others say is not for this router
+        sections = [section for section in sections if _said(section, "dialect") == NETWORK_RELAY]
     section = _choose(arguments.name, sections, options, environ, shown)
     dialect = _dialect(section, options)
     own = [key.name for key in dialects[dialect].client] if dialect in dialects else []
@@ -192,10 +209,15 @@ def _choose(
     for section in sections:
         if section.tunnel == name:
             return section
-    if options["router"] or environ.get("RELAY_ROUTER"):
+    variables = ("RELAY_ROUTER", *_ROUTER_VARIABLES.get(cast(str, options["dialect"]), ()))
+    if options["router"] or any(map(environ.get, variables)):
         return None
     wanted = name or cast("str | None", options["service"])
-    leading = [section for section in sections if wanted in _services(section)]
+    leading = [
+        section
+        for section in sections
+        if wanted in _services(section) or (wanted and wanted == _said(section, "agent"))
+    ]
     if len(leading) == 1:
         return leading[0]
     if len(sections) < 2:
@@ -209,8 +231,7 @@ def _choose(
 
 def _services(section: Section) -> list[str]:
     """:returns: the services that a section leads to"""
-    said = section.entries.get("service")
-    usual = said.pieces[0].text if said is not None and said.pieces else None
+    usual = _said(section, "service")
     doors = section.entries.get("listen")
     matches = [_SERVICE_OF_DOOR.match(piece.text) for piece in doors.pieces] if doors else []
     services = [match[1] if match else usual or DEFAULT_SERVICE for match in matches]
@@ -227,9 +248,21 @@ def _only_service(section: Section) -> str:
 
 
 def _dialect(section: Section | None, options: Mapping[str, object]) -> str:
-    said = section.entries.get("dialect") if section is not None else None
-    written = said.pieces[0].text if said is not None and said.pieces else DEFAULT_DIALECT
-    return cast("str | None", options["dialect"]) or written
+    written = None if section is None else _said(section, "dialect")
+    return cast("str | None", options["dialect"]) or written or DEFAULT_DIALECT
+
+
+def _said(section: Section, key: str) -> str | None:
+    """:returns: what a section says for a key of one text"""
+    said = section.entries.get(key)
+    return said.pieces[0].text if said is not None and said.pieces else None
+
+
+def _says_where_to(arguments: argparse.Namespace, sections: list[Section]) -> bool:
+    """:returns: whether the words make sense in one dialect alone, and nothing names another"""
+    if arguments.dialect or any(section.tunnel == arguments.name for section in sections):
+        return False
+    return any((arguments.address, arguments.agent, arguments.target))
 
 
 def _in_our_words(fault: str) -> str:
@@ -242,6 +275,14 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
         raise argparse.ArgumentTypeError(f"{text!r} is no port; it is a number from 1 to 65535")
     return int(text)
+
+
+class _Unsafe(argparse.Action):
+    """An option that would show a secret to everybody on this machine."""
+
+    def __call__(self, *_: object) -> None:
+        """:raises WrongUsage: without repeating what was said"""
+        raise WrongUsage(UNSAFE)
 
 
 class _Once(Outward):
@@ -327,7 +368,10 @@ class _Call:
 
     def _complaint(self, what: str, error: RelayError) -> RelayError:
         settings = self._settings
-        said = [f"{what} for {settings.doors[0].service} at {settings.router}", error.reason.value]
+        called = settings.doors[0].service
+        if dialect_keys()[settings.dialect].traits.call:
+            called = call_in_words(settings, settings.doors[0], dialect_keys())
+        said = [f"{what} for {called} at {settings.router}", error.reason.value]
         if error.text != error.reason.value:
             said.append(error.text)
         return RelayError(": ".join(said), error.remedy or REMEDIES.get(error.reason, ""))

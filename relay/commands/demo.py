@@ -170,13 +170,13 @@ class _Demo:
         tokens = show.tokens(router.settings)
         for role, token in tokens.items():
             _write(folder / f"{role.value}.token", token)
-        forward = f"forward = tcp:{LOOPBACK}:{listening.getHost().port}"
-        host = self._start_tunnel(folder, Role.HOST, router_url, forward)
+        target = f"{LOOPBACK}:{listening.getHost().port}"
+        host = self._start_tunnel(folder, Role.HOST, router_url, f"forward = tcp:{target}", target)
         await self._soon(host.when_connected(NAME), "the host reaches the router")
         tunnelled = as_url("http", at) + show.path
         if Role.CLIENT in tokens:
             listen = f"listen = tcp:0:interface={LOOPBACK}"
-            client = self._start_tunnel(folder, Role.CLIENT, router_url, listen)
+            client = self._start_tunnel(folder, Role.CLIENT, router_url, listen, target)
             await self._soon(client.when_ready(), "the client listens")
             tunnelled = as_url("http", client.addresses[0][1]) + "/"
         page.urls = Urls(tunnelled, direct, router_url, as_url("http", admin))
@@ -194,8 +194,10 @@ class _Demo:
         await self._soon(DeferredList(either, fireOnOneCallback=True), "the router listens")
         return router if router.addresses[1:] else None
 
-    def _start_tunnel(self, folder: Path, role: Role, router: str, door: str) -> TunnelsService:
-        text = tunnel_ini(role, self._arguments.dialect, router, door)
+    def _start_tunnel(
+        self, folder: Path, role: Role, router: str, door: str, target: str
+    ) -> TunnelsService:
+        text = tunnel_ini(role, self._arguments.dialect, router, door, target)
         options = {"config": _write(folder / f"{role.value}.ini", text)}
         settings = read_tunnels(role, options, {}, folder, dialect_keys())
         service = TunnelsService(settings, self._reactor)

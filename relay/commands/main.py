@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
-    from typing import Protocol
+    from typing import NoReturn, Protocol
 
     class Subcommand(Protocol):
         """What a module of this package offers."""
@@ -120,14 +120,18 @@ def _run_subcommand(name: str, words: list[str]) -> int:
     from relay.commands.output import WrongUsage
     from relay.errors import ConfigurationError, RelayError
 
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            raise WrongUsage(message)  # what is wrong in one line, and no usage of ten
+
     program = f"relay {name}"
     module = cast("Subcommand", importlib.import_module(f"relay.commands.{name}"))
-    parser = argparse.ArgumentParser(program, description=SUBCOMMANDS[name], allow_abbrev=False)
+    parser = Parser(program, description=SUBCOMMANDS[name], allow_abbrev=False)
     module.add_arguments(parser)
     try:
         return module.run(parser.parse_args(words))
     except SystemExit as end:
-        # argparse has printed its help, or what is wrong
+        # argparse has printed its help
         return end.code if isinstance(end.code, int) else DONE
     except WrongUsage as error:
         _complain(program, f'{error}; "{program} --help" shows what it takes')

@@ -7,13 +7,17 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from relay.auth import mint
+from relay.commands import credentials
+from relay.dialects.network_relay.keys import CREDENTIALS_KEY
 from relay.dialects.portal.tokens import portal_claims
 from relay.dialects.websocktunnel.tokens import tunnel_claims
+from relay.settings.credentials import CredentialsFile
 from relay.settings.model import RouterSettings, SecretSource
 from relay.vocabulary import Role
 
 PORTAL_ID = 1234
 TUNNEL_ID = "web"
+AGENT = "web"
 TOKEN_LIFETIME_S = 86400
 
 _ROUTER_INI = """\
@@ -39,12 +43,13 @@ class Show(NamedTuple):
     """How a dialect is shown.
 
     :ivar tokens: mints those of a host and, where there is one, of a client
-    :ivar name: the line of an INI that names the offer
+    :ivar names: the line of a host's INI that names the offer, and the lines of a client's;
+        ``{target}`` stands for the service's ``HOST:PORT``
     :ivar path: where below the router's URL a browser finds the offer; empty: a client is needed
     """
 
     tokens: Callable[[RouterSettings], dict[Role, str]]
-    name: str
+    names: dict[Role, str]
     path: str = ""
 
 
@@ -67,9 +72,24 @@ def _tunnel_tokens(settings: RouterSettings) -> dict[Role, str]:
     return {Role.HOST: mint(made, _key(settings, "secret-a-file"))}
 
 
+def _relay_secrets(settings: RouterSettings) -> dict[Role, str]:
+    source = cast(CredentialsFile, settings.dialects[0].values[CREDENTIALS_KEY])
+    kinds = {Role.HOST: credentials.AGENT, Role.CLIENT: credentials.CLIENT}
+    return {
+        role: credentials.mint(source, credentials.Wanted(kind, AGENT)).secret
+        for role, kind in kinds.items()
+    }
+
+
 SHOWS = {
-    "portal": Show(_portal_tokens, "service = web"),
-    "websocktunnel": Show(_tunnel_tokens, f"id = {TUNNEL_ID}", f"/{TUNNEL_ID}/"),
+    "portal": Show(_portal_tokens, dict.fromkeys(Role, "service = web")),
+    "websocktunnel": Show(
+        _tunnel_tokens, dict.fromkeys(Role, f"id = {TUNNEL_ID}"), f"/{TUNNEL_ID}/"
+    ),
+    "network-relay": Show(
+        _relay_secrets,
+        {Role.HOST: f"name = {AGENT}", Role.CLIENT: f"agent = {AGENT}\ntarget = {{target}}"},
+    ),
 }
 """By dialect."""
 
@@ -79,10 +99,11 @@ def router_ini(dialect: str, port: int) -> str:
     return _ROUTER_INI.format(port=port, dialect=dialect)
 
 
-def tunnel_ini(role: Role, dialect: str, router: str, door: str) -> str:
+def tunnel_ini(role: Role, dialect: str, router: str, door: str, target: str) -> str:
     """:param router: its URL
     :param door: the line with ``forward`` or ``listen``
+    :param target: ``HOST:PORT`` of the service
     :returns: the configuration of a host or a client, whose token is in ``ROLE.token``
     """
-    name = SHOWS[dialect].name
+    name = SHOWS[dialect].names[role].format(target=target)
     return _TUNNEL_INI.format(role=role.value, dialect=dialect, router=router, name=name, door=door)

@@ -29,6 +29,8 @@ DIALECTS = {
     "websocktunnel": "relay.dialects.websocktunnel.tokens",
 }
 """Dialects with tokens, and the module of each that knows them: a :class:`TokenDialect`."""
+STORED = {"network-relay": "relay.commands.credentials"}
+"""Dialects with secrets in a file of names, and the module that writes it: :class:`Stored`."""
 TOKEN_ENVIRONMENT = ("RELAY_TOKEN", "PORTAL_TOKEN")
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -62,6 +64,21 @@ class TokenDialect(Protocol):
 
     def explain(self, claims: Claims) -> list[str]:
         """:raises TokenInvalid: when no router of this dialect takes such claims"""
+
+
+class Stored(Protocol):
+    """What a module offers that keeps secrets."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what ``relay token NAME`` takes, but for where the file is, and ``--json``."""
+
+    def run(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+        """:raises ConfigurationError, RelayError, WrongUsage: for what the user can put right"""
+
+    def explain(
+        self, arguments: argparse.Namespace, environ: Mapping[str, str], secret: str
+    ) -> str | None:
+        """:returns: whose secret that is; None when nobody here knows"""
 
 
 class Signer(NamedTuple):
@@ -110,6 +127,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             f"(default: {dialect.DEFAULT_LIFETIME_S // 86400}d)",
         )
         _add_secret(kind)
+    for name in STORED:
+        kind = kinds.add_parser(name, help=f"make a {name} secret", allow_abbrev=False)
+        _stored(name).add_arguments(kind)
+        _add_secret(kind, "the credentials file itself")
     show = kinds.add_parser(
         "show",
         help="explain a token: its claims, its times in words, whether a router takes it",
@@ -131,6 +152,8 @@ def run(arguments: argparse.Namespace) -> int:
     """:raises RelayError, ConfigurationError, WrongUsage: for what the user can put right"""
     if arguments.kind == "show":
         _show(arguments, os.environ, time.time())
+    elif arguments.kind in STORED:
+        _stored(arguments.kind).run(arguments, os.environ)
     else:
         _mint(arguments, os.environ, int(time.time()))
     return 0
@@ -169,7 +192,11 @@ def _mint(arguments: argparse.Namespace, environ: Mapping[str, str], now: int) -
 
 def _show(arguments: argparse.Namespace, environ: Mapping[str, str], now: float) -> None:
     token = _token(arguments.token, environ)
-    header, claims = inspect(token)
+    try:
+        header, claims = inspect(token)
+    except TokenInvalid as error:
+        _show_secret(arguments, environ, token, error)
+        return
     name = next((name for name in DIALECTS if _dialect(name).MARKS & claims.keys()), None)
     meaning = _meaning(name, claims)
     times = {
@@ -201,6 +228,19 @@ def _show(arguments: argparse.Namespace, environ: Mapping[str, str], now: float)
         },
         "\n".join(f"{label:<{width}}  {text}".rstrip() for label, text in rows),
     )
+
+
+def _show_secret(
+    arguments: argparse.Namespace, environ: Mapping[str, str], text: str, error: TokenInvalid
+) -> None:
+    """Explain what is no JWT. :raises TokenInvalid: when it is no secret that is known here"""
+    for name in STORED:
+        meaning = _stored(name).explain(arguments, environ, text)
+        if meaning is not None:
+            value = {"dialect": name, "meaning": [meaning], "header": None, "claims": None}
+            result(arguments.json, value, f"{meaning}; it is no JWT, and holds until it is changed")
+            return
+    raise TokenInvalid(error.text, "if it is a secret, name its --config")
 
 
 def _verdict(
@@ -317,8 +357,12 @@ def _dialect(name: str) -> TokenDialect:
     return cast(TokenDialect, importlib.import_module(DIALECTS[name]))
 
 
-def _add_secret(parser: argparse.ArgumentParser) -> None:
+def _stored(name: str) -> Stored:
+    return cast(Stored, importlib.import_module(STORED[name]))
+
+
+def _add_secret(parser: argparse.ArgumentParser, what: str = "the secret itself") -> None:
     secret = parser.add_mutually_exclusive_group()
     secret.add_argument("--config", metavar="FILE", help="the router's INI, whose secret it is")
-    secret.add_argument("--secret-file", metavar="FILE", help="the secret itself")
+    secret.add_argument("--secret-file", metavar="FILE", help=what)
     add_json(parser)

@@ -23,12 +23,17 @@ class Link(NamedTuple):
     :ivar make: a new conversation
     :ivar told: what the core tells the peer before the peer speaks
     :ivar arrives: what the peer says, in order
+    :ivar begins: what the peer says before all that: its credential where that comes inside the
+        conversation, and calls
+    :ivar unwrap: the payload in a message of a link with one stream, where it is not all of it
     """
 
     label: str
     make: Callable[[], IConversation]
     told: tuple[Event, ...]
     arrives: tuple[Message, ...]
+    begins: tuple[Message, ...] = ()
+    unwrap: Callable[[bytes], bytes] | None = None
 
 
 class Samples(NamedTuple):
@@ -40,6 +45,8 @@ class Samples(NamedTuple):
     :ivar secrets: what must never be shown
     :ivar links: of our own host and client, and whatever a request does not lead to
     :ivar arrives: what the peer says on the links of ``requests``
+    :ivar hellos: what it says there first, where the credential comes inside the conversation
+    :ivar unwraps: of the same links, as :attr:`Link.unwrap`
     """
 
     settings: DialectSettings
@@ -48,6 +55,8 @@ class Samples(NamedTuple):
     secrets: Sequence[str]
     links: Sequence[Link]
     arrives: Sequence[tuple[tuple[Event, ...], tuple[Message, ...]]]
+    hellos: Sequence[Message] = ()
+    unwraps: Sequence[Callable[[bytes], bytes] | None] = ()
 
 
 class KnownSecret:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -21,23 +21,42 @@ from relay.errors import (
     RelayError,
 )
 from relay.http import Request
-from relay.interfaces import IConversation, IDialect, IRouterFace
+from relay.interfaces import IConversation, IDialect, IGreeting, IRouterFace
 from relay.vocabulary import (
     CLEAN_REASONS,
     Close,
     Data,
     End,
     Event,
+    Granted,
+    Hello,
     Message,
+    Nothing,
     Passing,
     Reason,
     Reset,
     Role,
     Shape,
 )
+from tests.dialects.contract import (
+    ALL_LINKS,
+    ANY_DIALECT,
+    ANY_LINK,
+    DIALECTS,
+    PER_LINK,
+    admitted,
+    begun,
+    each_dialect,
+    each_link,
+    face_of,
+    granted,
+    heard,
+    links_of,
+    thoroughly,
+    whole,
+)
 from tests.dialects.samples import Link, Samples, samples_of
 
-DIALECTS = find_dialects()
 LARGEST_MESSAGE_BYTES = 64 * 1024 * 1024
 MEMORY_CAP_BYTES = 16 * 1024 * 1024
 """Nobody collects more than this before reading it."""
@@ -70,93 +89,6 @@ def made(kind: type[RelayError]) -> RelayError:
     if kind is relay.errors.Refused:
         return relay.errors.Refused(404, "refused", Reason.NO_SUCH_OFFER)
     return kind("some text")
-
-
-def face_of(name: str) -> IRouterFace:
-    """The router's face, configured."""
-    face: IRouterFace = DIALECTS[name].router_face(samples_of(name).settings, "wss://example.org")
-    return face
-
-
-def admitted(name: str, request: Request) -> IConversation:
-    """The conversation of a handshake, by the way that admission takes."""
-    face = face_of(name)
-    route = face.route(request)
-    claims = verify(face.credential(request, route), samples_of(name).now)
-    conversation: IConversation = face.conversation(
-        request, route, face.grant(claims, request, route)
-    )
-    return conversation
-
-
-def links_of(name: str) -> list[Link]:
-    """All sample links of a dialect."""
-    samples = samples_of(name)
-
-    def maker(request: Request) -> Callable[[], IConversation]:
-        return lambda: admitted(name, request)
-
-    return [
-        Link(request.target, maker(request), told, arrives)
-        for request, (told, arrives) in zip(samples.requests, samples.arrives, strict=True)
-    ] + list(samples.links)
-
-
-ALL_LINKS = [
-    link._replace(label=f"{name}: {number} {link.label}")
-    for name in DIALECTS
-    for number, link in enumerate(links_of(name))
-]
-each_dialect = pytest.mark.parametrize("name", DIALECTS)
-each_link = pytest.mark.parametrize("link", ALL_LINKS, ids=lambda link: link.label)
-# Hypothesis draws links too: pytest-twisted cannot run its tests with parameters
-ANY_DIALECT = st.sampled_from(sorted(DIALECTS))
-ANY_LINK = st.sampled_from(ALL_LINKS)
-PER_LINK = 40
-thoroughly = settings(max_examples=PER_LINK * len(ALL_LINKS), deadline=None)
-
-
-def begun(link: Link) -> IConversation:
-    """A conversation whose peer may speak now."""
-    conversation = link.make()
-    list(conversation.opened(0.0))
-    for event in link.told:
-        list(conversation.perform(event, 0.0))
-    return conversation
-
-
-def heard(conversation: IConversation, messages: Iterable[Message]) -> list[Event | Message]:
-    """Everything that a conversation makes of these messages."""
-    return [output for message in messages for output in conversation.receive(message, 1.0)]
-
-
-def whole(outputs: Iterable[Event | Message], boundaries: bool) -> list[Event | Message]:
-    """The same with the parts of each message put together.
-
-    :param boundaries: whether messages have any; without, all that comes in a row is put together
-    """
-    result: list[Event | Message] = []
-    open_parts: dict[int, int] = {}
-    for output in outputs:
-        last = result[-1] if result else None
-        if (
-            isinstance(last, Data)
-            and isinstance(output, Data)
-            and not boundaries
-            and last.stream == output.stream
-        ):
-            result[-1] = last._replace(payload=last.payload + output.payload)
-        elif isinstance(output, Data) and output.stream in open_parts:
-            at = open_parts.pop(output.stream)
-            start = result[at]
-            assert isinstance(start, Data)
-            result[at] = output._replace(payload=start.payload + output.payload, text=start.text)
-        else:
-            at = len(result)
-            result.append(output)
-        if isinstance(output, Data) and not output.final:
-            open_parts[output.stream] = at
-    return result
 
 
 # -- doors -----------------------------------------------------------------------------------------
@@ -208,7 +140,10 @@ def test_own_paths_are_recognized(name: str) -> None:
     face = face_of(name)
     for request in samples_of(name).requests:
         assert face.matches(request)
-        assert face.route(request).websocket
+        route = face.route(request)
+        assert route.websocket
+        if route.greets:
+            assert isinstance(face.credential(request, route), Nothing)
         intent = admitted(name, request).intent
         assert intent is None or isinstance(intent, tuple)
 
@@ -271,6 +206,53 @@ def test_nothing_follows_a_reset_or_an_end(link: Link, junk: list[Message]) -> N
         pass
 
 
+# -- credentials that come inside the conversation -------------------------------------------------
+
+
+def greeting_links(name: str) -> list[Link]:
+    """Those whose credential does."""
+    face = face_of(name)
+    requests = samples_of(name).requests
+    return [
+        link
+        for link, request in zip(links_of(name), requests, strict=False)
+        if face.route(request).greets
+    ]
+
+
+@each_dialect
+def test_who_greets_begins_with_a_credential(name: str) -> None:
+    """Such a link wants nothing and tells nothing before; then it shows one, and is granted it."""
+    for link in greeting_links(name):
+        conversation = link.make()
+        verifyObject(IGreeting, conversation)
+        assert conversation.intent is None
+        assert list(conversation.opened(0.0)) == []
+        (hello,) = heard(conversation, link.begins)
+        assert isinstance(hello, Hello)
+        grant = granted(conversation, hello)
+        assert grant.dialect == name
+        assert grant.role is conversation.role
+
+
+STRANGERS = [link for name in DIALECTS for link in greeting_links(name)]
+
+
+@settings(max_examples=PER_LINK * max(1, len(STRANGERS)), deadline=None)
+@given(st.sampled_from(STRANGERS), st.lists(MESSAGES, max_size=10), st.booleans())
+def test_nothing_is_done_for_a_stranger(link: Link, junk: list[Message], shows: bool) -> None:
+    """Until its credential was accepted a link asks for that and for nothing else, and once."""
+    conversation = link.make()
+    hellos: list[Event | Message] = []
+    try:
+        for message in [*(link.begins if shows else ()), *link.arrives, *junk, *link.begins]:
+            hellos += conversation.receive(message, 1.0)
+    except ProtocolError:
+        pass
+    assert all(isinstance(hello, Hello) for hello in hellos)
+    assert len(hellos) <= 1
+
+
 # -- output ----------------------------------------------------------------------------------------
 
 
@@ -283,8 +265,13 @@ def test_payload_becomes_messages_with_all_of_it(link: Link) -> None:
     for final in (True, False):
         message = conversation.encode(Data(b"payload", 0, False, final))
         assert isinstance(message, Message)
-        if conversation.shape is Shape.DEDICATED:
+        if conversation.shape is not Shape.DEDICATED:
+            continue
+        if link.unwrap is None:
             assert message == Message(b"payload", message.text, final)
+        else:
+            assert link.unwrap(message.payload) == b"payload"
+            assert message.final
 
 
 def is_legal(close: Close | None) -> bool:
@@ -354,10 +341,24 @@ def test_no_secret_is_shown(name: str) -> None:
     for request in samples.requests:
         route = face.route(request)
         credential = face.credential(request, route)
-        grant = face.grant(verify(credential, samples.now), request, route)
+        grant = None
+        if not route.greets:
+            grant = face.grant(verify(credential, samples.now), request, route)
         conversation = face.conversation(request, route, grant)
         shown += [route, credential, grant, conversation, conversation.intent]
         shown += list(conversation.opened(0.0))
+    for link in links_of(name):
+        conversation = link.make()
+        shown.append(conversation)
+        if not link.begins:
+            continue
+        list(conversation.opened(0.0))
+        for output in heard(conversation, link.begins):
+            shown.append(output)
+            if isinstance(output, Hello):
+                grant = granted(conversation, output)
+                shown += [grant, *conversation.perform(Granted(grant), 0.0)]
+        shown.append(conversation)
     text = " ".join(f"{value!r} {value}" for value in shown)
     for secret in samples.secrets:
         assert secret not in text

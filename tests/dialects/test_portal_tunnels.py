@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine
 from typing import Any, cast
 
 import pytest
 
 from relay.dialects.portal.client import run_client
 from relay.dialects.portal.host import run_host
-from relay.errors import LimitReached, Refused, RelayError, TargetRefused
+from relay.errors import LimitReached, Refused, TargetRefused
 from relay.outside import IOutward
 from relay.settings.model import Door, Secret, TunnelSettings
 from relay.vocabulary import Call, CallKey, OfferName, Reason, Role
+from tests.dialects.at_once import AtOnce, finish
 from tests.fakes.streams import FakeStream
 
 
@@ -39,23 +39,17 @@ class Link:
         self.closed.append(reason)
 
 
-class Machine:
-    """What a host or client may do to the world, done at once.
-
-    :ivar said: what failed, and why
-    """
+class Machine(AtOnce):
+    """What a host or client may do to the world, done at once."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.link = Link()
         self.local = FakeStream()
-        self.said: list[tuple[str, Reason]] = []
 
     async def listen(self, endpoint: str, accepted: Any) -> str:
         accepted(self.local)
         return endpoint
-
-    async def serve(self) -> None:
-        """The test is over at once."""
 
     async def keep(self, errand: Any, final: Any = ()) -> None:
         await errand()
@@ -73,21 +67,6 @@ class Machine:
 
     def join(self, *_: object) -> None:
         raise AssertionError("there is nothing to join")
-
-    def spawn(self, errand: Awaitable[None]) -> None:
-        finish(errand)
-
-    def report(self, text: str) -> None:
-        """Nobody listens."""
-
-    def fault(self, what: str, error: RelayError) -> None:
-        self.said.append((what, error.reason))
-
-
-def finish(errand: Awaitable[None]) -> None:
-    """Run what waits for nothing."""
-    with pytest.raises(StopIteration):
-        cast("Coroutine[Any, Any, None]", errand).send(None)
 
 
 def settings_of(role: Role) -> TunnelSettings:
@@ -108,7 +87,7 @@ def test_a_circuit_for_which_there_is_no_room(role: Role, what: str) -> None:
     finish(run(settings_of(role), cast(IOutward, machine)))
     assert machine.link.closed == [Reason.LIMIT]
     assert machine.local.events == ["reset limit"]
-    assert machine.said == [(what, Reason.LIMIT)]
+    assert machine.faults == [(what, Reason.LIMIT)]
 
 
 class ServiceAndCallerGone(Machine):
@@ -128,4 +107,4 @@ def test_a_refusal_that_nobody_waits_for() -> None:
     machine = ServiceAndCallerGone()
     finish(run_host(settings_of(Role.HOST), cast(IOutward, machine)))
     what = "call of alice for web"
-    assert machine.said == [(what, Reason.TARGET_REFUSED), (what, Reason.NO_SUCH_OFFER)]
+    assert machine.faults == [(what, Reason.TARGET_REFUSED), (what, Reason.NO_SUCH_OFFER)]

@@ -8,10 +8,13 @@ from typing import NamedTuple
 
 import pytest
 
+from relay.commands import connect
 from relay.commands.connect import add_arguments, read_call
+from relay.commands.main import main
 from relay.commands.output import WrongUsage
-from relay.dialects import dialect_keys
 from relay.errors import ConfigurationError, RelayError
+from relay.settings.faults import UNSAFE
+from tests.unit.test_settings_examples import SHIPPED
 
 CLIENTS = """\
 [client:lab]
@@ -26,6 +29,12 @@ listen =
     web=tcp:8000
     db=tcp:5432
 """
+
+
+@pytest.fixture(autouse=True)
+def dialects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command knows those whose keys are declared."""
+    monkeypatch.setattr(connect, "dialect_keys", lambda: SHIPPED)
 
 
 class Called(NamedTuple):
@@ -44,12 +53,26 @@ def called(words: str, folder: Path, text: str = CLIENTS, **environ: str) -> Cal
     parser = argparse.ArgumentParser()
     add_arguments(parser)
     arguments = parser.parse_args(["--config", "client.ini", *words.split()])
-    settings = read_call(arguments, environ, folder, dialect_keys())
+    settings = read_call(arguments, environ, folder, SHIPPED)
     (tunnel,) = settings.tunnels
     (door,) = tunnel.doors
     assert (door.endpoint, tunnel.reconnect) == ("stdio:", "no")
     assert tunnel.token is not None
     return Called(tunnel.router, door.service, Path(tunnel.token.origin).stem)
+
+
+def aimed(words: str, folder: Path, text: str = "", **environ: str) -> tuple[str, str, str, str]:
+    """:returns: router, agent, target and secret of a call in dialect network-relay"""
+    (folder / "me.secret").write_text("s" * 40)
+    (folder / "client.ini").write_text(text)
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    arguments = parser.parse_args(["--config", "client.ini", *words.split()])
+    (tunnel,) = read_call(arguments, environ, folder, SHIPPED).tunnels
+    assert tunnel.dialect == "network-relay"
+    assert tunnel.token is not None
+    agent, target = (str(tunnel.values[name]) for name in ("agent", "target"))
+    return tunnel.router, agent, target, Path(tunnel.token.origin).stem
 
 
 AT_LAB = Called("ws://lab.example.org", "ssh", "lab")
@@ -105,3 +128,87 @@ def test_unclear(words: str, error: type[Exception], said: str, tmp_path: Path) 
     """What is not clear is asked back rather than guessed."""
     with pytest.raises(error, match=said):
         called(words, tmp_path)
+
+
+FLEET = """\
+[client:attic]
+dialect = network-relay
+router = wss://fleet.example.org
+agent = attic-pi
+target = 127.0.0.1:22
+secret-file = me.secret
+listen = tcp:2222
+"""
+RELAY = "--secret-file me.secret --router ws://h"
+SSH = ("ws://h", "attic-pi", "127.0.0.1:22", "me")
+AT_FLEET = ("wss://fleet.example.org", "attic-pi", "127.0.0.1:22", "me")
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "meaning"),
+    [
+        (f"attic-pi 127.0.0.1 22 {RELAY}", "", SSH),
+        (f"attic-pi 127.0.0.1 22 tcp {RELAY}", CLIENTS, SSH),
+        (
+            "attic-pi 127.0.0.1 22 tcp --relay-url ws://h/ws_for_access_clients "
+            "--secret-file me.secret",
+            ONLY_LAB,
+            SSH,
+        ),
+        (f"attic-pi ::1 22 {RELAY}", "", (*SSH[:2], "[::1]:22", "me")),
+        (f"--agent attic-pi --target 127.0.0.1:22 {RELAY}", "", SSH),
+        (f"attic-pi --target 127.0.0.1:22 {RELAY}", CLIENTS, SSH),
+        (f"attic-pi --dialect network-relay --target 127.0.0.1:22 {RELAY}", "", SSH),
+        ("attic", CLIENTS + FLEET, AT_FLEET),
+        ("attic-pi", CLIENTS + FLEET, AT_FLEET),
+        ("attic 10.0.0.1 80", CLIENTS + FLEET, (*AT_FLEET[:2], "10.0.0.1:80", "me")),
+        ("cellar 10.0.0.1 80", CLIENTS + FLEET, (AT_FLEET[0], "cellar", "10.0.0.1:80", "me")),
+    ],
+)
+def test_an_agent(words: str, text: str, meaning: tuple[str, ...], tmp_path: Path) -> None:
+    """Who says an address means network-relay, and no section that is for another dialect."""
+    assert aimed(words, tmp_path, text) == meaning
+
+
+def test_the_originals_variables(tmp_path: Path) -> None:
+    """They do without options, and without the INI."""
+    words = "attic-pi 127.0.0.1 22 tcp"
+    url = "wss://env.example.org/ws_for_access_clients"
+    found = aimed(
+        words,
+        tmp_path,
+        CLIENTS,
+        HTTP_NETWORK_RELAY_URL=url,
+        HTTP_NETWORK_RELAY_SECRET="hush",
+    )
+    assert found == (
+        "wss://env.example.org",
+        "attic-pi",
+        "127.0.0.1:22",
+        "environment HTTP_NETWORK_RELAY_SECRET",
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("attic-pi 127.0.0.1 22 udp", '"udp" is not carried; write tcp'),
+        ("attic-pi 127.0.0.1 22 TCP", '"TCP" is not carried; write tcp'),
+        ("attic-pi 127.0.0.1", "ADDRESS needs a PORT"),
+        ("attic-pi 127.0.0.1 22 --dialect portal", "the host decides where calls in dialect"),
+    ],
+)
+def test_calls_that_cannot_be(words: str, said: str, tmp_path: Path) -> None:
+    """The words are wrong, whatever the router."""
+    with pytest.raises(WrongUsage, match=said):
+        aimed(f"{words} {RELAY}", tmp_path)
+
+
+@pytest.mark.parametrize("words", [["--secret", "hush"], ["--secret=hush"], ["--secret"]])
+def test_a_secret_among_the_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """The original takes it; here it is refused with what to do instead, and not repeated."""
+    assert main(["connect", "attic-pi", "127.0.0.1", "22", "tcp", *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert UNSAFE in err
+    assert "hush" not in err

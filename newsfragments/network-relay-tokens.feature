@@ -1,0 +1,1 @@
+``relay token network-relay`` writes agents and clients into a router's credentials file, which counts at once; ``relay connect AGENT ADDRESS PORT`` calls an agent's target, and a secret on the command line is refused; ``relay check`` says who may reach what.

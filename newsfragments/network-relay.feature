@@ -1,0 +1,1 @@
+Dialect network-relay: ssh and any TCP to devices that are called by name. Router, agent and access client of Thymis ``http-network-relay`` can be replaced by ours one at a time; clients may be given names and limited to agents and targets, agents to a list of what they open.
