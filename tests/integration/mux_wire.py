@@ -18,7 +18,8 @@ from tests.fakes import FakeStream, PassingStream, World
 from tests.rawpeer import Frame, Op, encode_frame
 from tests.rawpeer.peer import MASK
 from tests.rawpeer.wire import take_frame
-from tests.unit.mux_rooms import Side, host_end, router_end
+from tests.unit.mux_rooms import host_end, router_end
+from tests.unit.stream_rooms import Side
 
 KiB = 1024
 TURNS = 10_000
@@ -59,7 +60,7 @@ class Wire:
             if is_router
             else host_end(self.world, self.link, WINDOW, credit, make)
         )
-        mux = self.room.mux
+        mux = self.room.talk
         self.link.limit(mux.frame_bytes, mux.message_bytes, mux.whole_messages)
         for number in range(0, 2 * streams, 2):
             if is_router:

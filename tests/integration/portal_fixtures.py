@@ -20,8 +20,7 @@ def programs(tmp_path: Path) -> Iterator[Programs]:
     """The original's programs, ended with the test."""
     started = Programs(tmp_path)
     yield started
-    for program in started.running:
-        program.stop()
+    started.stop()
 
 
 @pytest.fixture(scope="session")

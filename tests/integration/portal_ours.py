@@ -38,6 +38,12 @@ def own_descriptors() -> int:
     return descriptors(os.getpid())
 
 
+def resident_bytes() -> int:
+    """:returns: this process's memory"""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+
 @dataclass
 class OurRouter:
     """Our router in this process.

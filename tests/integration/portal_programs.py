@@ -102,10 +102,15 @@ class Programs:
     def __init__(self, folder: Path, family: str = "portal") -> None:
         self._folder = folder
         self._family = family
-        self.running: list[Program] = []
+        self._running: list[Program] = []
 
     def start(self, name: str, *arguments: str, **environment: str) -> Program:
         """Start ``name``; it is ended with the test."""
         program = Program(name, arguments, self._folder, environment, self._family)
-        self.running.append(program)
+        self._running.append(program)
         return program
+
+    def stop(self) -> None:
+        """End them all, the last one first."""
+        for program in reversed(self._running):
+            program.stop()

@@ -233,7 +233,8 @@ async def test_refused_without_a_word(lab: Lab, headers: dict[str, str]) -> None
     [
         (["--nope"], 2, "unrecognized arguments: --nope"),
         (["a", "b", "99999"], 2, "no port"),
-        (["a", "b", "7", "d"], 2, "unrecognized arguments: d"),
+        (["a", "b", "7", "d"], 2, 'protocol "d" is not carried; write tcp'),
+        (["a", "b", "7", "tcp", "e"], 2, "unrecognized arguments: e"),
         (["a"], 1, "missing router (where the router is) and a token: try: relay connect "),
         (["--router", "ws://h", "a"], 1, "missing a token"),
     ],
@@ -244,7 +245,7 @@ def test_said_too_little_or_too_much(
     """What is missing or too much is told, with a command that would do."""
     done = relay("connect", *words, folder=tmp_path)
     assert (done.returncode, done.stdout) == (status, b"")
-    last = done.stderr.decode().splitlines()[-1]
+    (last,) = done.stderr.decode().splitlines()
     assert said in last
     assert "twistd" not in last
     assert "--listen" not in last

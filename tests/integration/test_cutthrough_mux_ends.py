@@ -146,8 +146,8 @@ def test_a_stream_that_another_ends(make_wire: MakeWire) -> None:
     assert wire.passing(2).payload() == b""
     assert wire.passing(0).payload() == b"first second"
     wire.arrive(wire.fin(2))
-    assert list(wire.room.mux._open) == [0]
-    assert wire.room.mux._draining == {}
+    assert list(wire.room.talk._open) == [0]
+    assert wire.room.talk._draining == {}
 
 
 def test_what_a_stream_is_granted_that_another_ends_behind_a_tail(make_wire: MakeWire) -> None:

@@ -149,7 +149,7 @@ def flood(wire: Wire, number: int, before: int = 0) -> bytes:
     :returns: what was sent on a stream until its credit was spent
     """
     said = b""
-    window = wire.room.mux.window_bytes
+    window = wire.room.talk.window_bytes
     size = window // PARTS
     while True:
         acks = [m.amount for m in wire.messages() if m.kind is Kind.ACK and m.stream == number]
@@ -163,7 +163,7 @@ def flood(wire: Wire, number: int, before: int = 0) -> bytes:
 def test_a_slow_socket_gets_all(wire: Wire) -> None:
     """It holds up its own stream and no other; what waited goes first, the FIN last."""
     said = flood(wire, 0)
-    window = wire.room.mux.window_bytes
+    window = wire.room.talk.window_bytes
     assert len(said) <= 2 * window + 8 * BUFFER_BYTES
     assert wire.room.session.streams()[0].is_paused()
     wire.arrive(wire.dat(2, b"another"))

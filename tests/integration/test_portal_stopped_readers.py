@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import pytest_twisted
 
+from tests.integration.portal_ours import resident_bytes
 from tests.integration.portal_peers import BOTH, CONNECTED, END_S, OURS, Portal, Router, unharmed
 from tests.rawpeer import Frame, Late, Op, PeerError, RawPeer, noise, together
 
@@ -138,9 +139,3 @@ async def test_the_tail_waits_for_a_slow_reader(router: Router, side: str) -> No
         assert ending.data == sent
         assert ending.close is not None
         assert ending.close.code == 1000
-
-
-def resident_bytes() -> int:
-    """:returns: this process's memory"""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * 4096

@@ -24,8 +24,7 @@ def wst_programs(tmp_path: Path) -> Iterator[Programs]:
     """The original's programs, ended with the test."""
     started = Programs(tmp_path, FAMILY)
     yield started
-    for program in started.running:
-        program.stop()
+    started.stop()
 
 
 @pytest.fixture(scope="session")

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from twisted.internet.defer import Deferred
-
-from relay.daemon import IReactor
-from relay.dialects import dialect_keys
-from relay.router import RouterService
-from relay.settings import read_router, read_tunnels
-from relay.settings.model import RouterSettings
 from relay.vocabulary import Role
-from tests import gears
+from tests.integration.ini_services import Section, Services, section, write
 from tests.integration.portal_ours import first_port
 from tests.integration.websocktunnel_peers import PREFIX, SECRET_A, SECRET_B, Router
-from tests.rawpeer import the_reactor
 
-Section = Mapping[str, object]
-
-
-def write(path: Path, text: str) -> Path:
-    """:returns: the file, which only we may read"""
-    path.write_text(text)
-    path.chmod(0o600)
-    return path
-
-
-def section(name: str, values: Section) -> str:
-    """:returns: a section of an INI file"""
-    return "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in values.items()), ""])
+__all__ = ["HostMaker", "RouterMaker", "Section", "section", "write"]
 
 
 class RouterMaker:
@@ -44,7 +23,7 @@ class RouterMaker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._stops: list[Callable[[], Deferred[None]]] = []
+        self._running = Services()
         self.routers: list[Router] = []
         self.services: list[Any] = []
         self.folders: list[Path] = []
@@ -84,18 +63,9 @@ class RouterMaker:
             section("dialect:websocktunnel", own),
             more,
         ]
-        config = write(folder / "relay.ini", "\n".join(sections))
-
-        def read() -> RouterSettings:
-            said = {"config": str(config)}
-            return read_router(said, gears.variables(), folder, dialect_keys())
-
-        service: Any = RouterService(read(), cast(IReactor, the_reactor()), read)
+        service = await self._running.start_router(folder, *sections)
         self.services.append(service)
         self.folders.append(folder)
-        service.startService()
-        await service.when_ready()
-        self._stops.append(lambda: Deferred.fromCoroutine(_stop(service)))
         made = Router("ours", first_port(service.addresses))
         self.routers.append(made)
         return made
@@ -104,13 +74,7 @@ class RouterMaker:
         """End all connections to the routers, and stop them."""
         for router in self.routers:
             router.hang_up()
-        stops, self._stops = self._stops, []
-        for stop in stops:
-            await stop()
-
-
-async def _stop(service: Any) -> None:
-    await service.stopService()
+        await self._running.stop()
 
 
 class HostMaker:
@@ -121,7 +85,7 @@ class HostMaker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._services: list[Any] = []
+        self._running = Services()
 
     async def start(
         self, url: str, tunnel: str, token: str, target_port: int, **keys: object
@@ -137,24 +101,10 @@ class HostMaker:
             "id": tunnel,
             "forward": f"tcp:127.0.0.1:{target_port}",
             "url-file": self.folder / f"{tunnel}.url",
-            **{key.replace("_", "-"): value for key, value in keys.items()},
+            **keys,
         }
-        config = write(self.folder / f"{secrets.token_hex(4)}.ini", section("host:x", own))
-        settings = read_tunnels(
-            Role.HOST, {"config": str(config)}, gears.variables(), self.folder, dialect_keys()
-        )
-        from relay.host import TunnelsService
-
-        service: Any = TunnelsService(settings, cast(IReactor, the_reactor()))
-        self._services.append(service)
-        service.startService()
-        await service.when_ready()
-        return service
+        return await self._running.start_tunnel(Role.HOST, self.folder, own)
 
     async def stop(self) -> None:
         """Stop them all."""
-        services, self._services = self._services, []
-        for service in services:
-            stopped = service.stopService()
-            service.hurry()
-            await stopped
+        await self._running.stop()
