@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
+from bench.originals import OURS, THEIRS, left_out
 from bench.processes import peer
 from bench.programs import LOOPBACK, Program, Workshop, free_ports, listens, wait
 from relay.auth import mint
@@ -20,7 +21,7 @@ TUNNEL_ID = "demo"
 TOKEN_LIFETIME_S = 30 * 86400
 SOCKET_PATH = f"/{TUNNEL_ID}/ws"
 BACKLOG = 1024
-NO_ORIGINALS = f"beside the originals: left out, RELAY_PEERS names no folder with {DIALECT}/*"
+NO_ORIGINALS = left_out(DIALECT)
 
 
 class Pair(NamedTuple):
@@ -56,9 +57,9 @@ Maker = Callable[[Workshop], Pair]
 
 def makers() -> dict[str, Maker]:
     """:returns: how to start the pairs that are at hand, by name"""
-    ours: dict[str, Maker] = {"relay": our_pair}
+    ours: dict[str, Maker] = {OURS: our_pair}
     if all(peer(name, DIALECT) for name in ORIGINALS):
-        ours["the originals"] = go_pair
+        ours[THEIRS] = go_pair
     return ours
 
 
@@ -76,7 +77,7 @@ def our_pair(shop: Workshop) -> Pair:
         f"forward = tcp:{LOOPBACK}:{app}",
     )
     return _answering(
-        shop, Pair("relay", port, app, (router, shop.tunnels("host", ["\n".join(lines)])))
+        shop, Pair(OURS, port, app, (router, shop.tunnels("host", ["\n".join(lines)])))
     )
 
 
@@ -104,7 +105,7 @@ def go_pair(shop: Workshop) -> Pair:
     server = go_server(shop, port)
     words = (f"http://{LOOPBACK}:{port}", TUNNEL_ID, str(app), token(shop, TUNNEL_ID))
     client = shop.original("wst-client", *words, dialect=DIALECT)
-    return _answering(shop, Pair("the originals", port, app, (server, client)))
+    return _answering(shop, Pair(THEIRS, port, app, (server, client)))
 
 
 def go_server(shop: Workshop, port: int) -> Program:
@@ -122,7 +123,7 @@ def go_server(shop: Workshop, port: int) -> Program:
 
 def routers() -> dict[str, Callable[[Workshop, int], Program]]:
     """:returns: how to start the routers that are at hand, alone, by name"""
-    return {"relay": our_router, "the originals": go_server}
+    return {OURS: our_router, THEIRS: go_server}
 
 
 def token(shop: Workshop, name: str) -> str:

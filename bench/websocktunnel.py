@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from bench.groups import Outcome, Plan, add_plan, read_plan, turns
+from bench.originals import OURS, THEIRS, kib_each, over_theirs
 from bench.pairs import NO_ORIGINALS, Pair, makers, routers, token
 from bench.programs import Workshop, free_ports
 from bench.report import Row, progress, publish
@@ -28,7 +28,6 @@ from relay.measuring.runs import (
     trips,
 )
 
-OURS, THEIRS = "relay", "the originals"
 CONNECTIONS = 16
 WARM_UP_S = 4.0
 BESIDE = 50
@@ -40,8 +39,7 @@ BULK_KIB = 1024
 """Bodies from this size on are bulk, and have a target."""
 
 MESSAGE_BYTES = 64 * 1024
-HOSTS, QUICK_HOSTS, FIRST_HOSTS = 1000, 200, 30
-SETTLE_S = 1.0
+HOSTS, QUICK_HOSTS = 1000, 200
 LEAST_GETS, MOST_MEMORY, LEAST_BULK = 5.0, 0.1, 1.0
 MOST_MEDIAN_MS, MOST_HOST_KIB = 2.0, 12.0
 
@@ -111,7 +109,7 @@ def small(shop: Workshop, plan: Plan, pairs: Sides, sizes: Sequence[int]) -> lis
     first = {name: [trips(shop, pair.web, WARM_UP_S, CONNECTIONS)] for name, pair in pairs.items()}
     what = f"small GETs, the first {WARM_UP_S:g} s"
     rows = [row for name, results in first.items() for row in _trips(f"{what}: {name}", results)]
-    rows += _ratio(f"{what}: x the originals", first, lambda one: one.per_s)
+    rows += over_theirs(f"{what}: x the originals", first, lambda one: one.per_s)
     for count in (CONNECTIONS, 1):
         what = f"small GETs, {count} connection{'s' if count > 1 else ''}"
         found = turns(
@@ -121,7 +119,7 @@ def small(shop: Workshop, plan: Plan, pairs: Sides, sizes: Sequence[int]) -> lis
             most = MOST_MEDIAN_MS if (name, count) == (OURS, 1) else None
             rows += _trips(f"{what}: {name}", results, most)
         least = LEAST_GETS if count == CONNECTIONS else None
-        rows += _ratio(f"{what}: x the originals", found, lambda one: one.per_s, least)
+        rows += over_theirs(f"{what}: x the originals", found, lambda one: one.per_s, least)
         for name, results in found.items():
             used = tuple(one.cpu_ms for one in results)
             rows.append(Row(f"{what}: {name}, processor each", "ms", used))
@@ -167,7 +165,7 @@ def beside(shop: Workshop, plan: Plan, pairs: Sides, sizes: Sequence[int]) -> li
     found = turns(plan, {name: press(pair) for name, pair in pairs.items()})
     what = f"{BESIDE} connections beside a download"
     rows = [row for name, results in found.items() for row in _trips(f"{what}: {name}", results)]
-    return [*rows, *_ratio(f"{what}: p99, x the originals", found, lambda one: one.p99_ms)]
+    return [*rows, *over_theirs(f"{what}: p99, x the originals", found, lambda one: one.p99_ms)]
 
 
 # -- WebSockets ----------------------------------------------------------------------------------
@@ -178,7 +176,7 @@ def sockets(shop: Workshop, plan: Plan, pairs: Sides, sizes: Sequence[int]) -> l
     found = turns(plan, {name: _chatting(shop, plan, pair) for name, pair in pairs.items()})
     what = "WebSocket, 64 bytes to and fro"
     rows = [row for name, results in found.items() for row in _trips(f"{what}: {name}", results)]
-    rows += _ratio(f"{what}: x the originals", found, lambda one: one.per_s)
+    rows += over_theirs(f"{what}: x the originals", found, lambda one: one.per_s)
     for up, word in ((False, "down"), (True, "up")):
         sides = {name: _pouring(shop, plan, pair, up) for name, pair in pairs.items()}
         rows += _speeds(f"WebSocket, 64 KiB messages {word}", turns(plan, sides))
@@ -205,13 +203,9 @@ def _standing(name: str, hosts: int) -> Callable[[], float]:
             (port,) = free_ports(1)
             router = routers()[name](shop, port)
             place = {"kind": "ws", "port": port}
-            # the first ones pay for what all share
-            shop.end(enlist(shop, place, _ids(shop, "first", FIRST_HOSTS)))
-            time.sleep(SETTLE_S)
-            base = router.rss_kib()
-            enlist(shop, place, _ids(shop, "host", hosts))
-            time.sleep(SETTLE_S)
-            return (router.rss_kib() - base) / hosts
+            return kib_each(
+                shop, router, lambda stem, size: enlist(shop, place, _ids(shop, stem, size)), hosts
+            )
 
     return stand
 
@@ -274,22 +268,9 @@ def _speeds(
         Row(f"{what}: {name}", "GB/s", tuple(one.gb_s for one in speeds))
         for name, speeds in found.items()
     ]
-    rows += _ratio(f"{what}: x the originals", found, lambda one: one.gb_s, least)
+    rows += over_theirs(f"{what}: x the originals", found, lambda one: one.gb_s, least)
     processor = f"{what}: processor, x the originals'"
-    return [*rows, *_ratio(processor, found, lambda one: one.cpu_s_gb)]
-
-
-def _ratio(
-    what: str,
-    found: Mapping[str, Sequence[object]],
-    figure: Callable[..., float],
-    least: float | None = None,
-) -> list[Row]:
-    """:returns: ours over theirs, where they are at hand"""
-    if not {OURS, THEIRS} <= found.keys():
-        return []
-    ours, theirs = ([figure(one) for one in found[name]] for name in (OURS, THEIRS))
-    return [times(what, ours, theirs, at_least=least)]
+    return [*rows, *over_theirs(processor, found, lambda one: one.cpu_s_gb)]
 
 
 if __name__ == "__main__":

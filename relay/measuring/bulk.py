@@ -13,6 +13,7 @@ from relay.measuring.frames import COMMON, LAST, UNIT_BYTES, Checker, Deframer, 
 from relay.measuring.places import Connection, connections, say
 
 READ_BYTES = 1024 * 1024
+FIRST_BYTES = 1024
 QUIET_S = 10.0
 """A taker to whom nothing comes for so long gives up."""
 
@@ -50,8 +51,8 @@ def take(job: dict[str, Any]) -> None:
     """Read to the end of the last unit.
 
     ``framed``: whether frames carry it; ``every``: one unit in so many is compared; ``stall_s``:
-    how long nothing is read at first. The result has the bytes, the seconds from the first read to
-    the last, and whether all was exact.
+    how long nothing is read behind the first bytes. The result has the bytes, the seconds from the
+    first read to the last, and whether all was exact.
     """
     checker = Checker(job.get("every", 1))
     feed = Deframer(checker.feed).feed if job.get("framed") else None
@@ -59,6 +60,7 @@ def take(job: dict[str, Any]) -> None:
     source = connection.socket
     _be_patient(source)
     if stall_s := job.get("stall_s"):
+        connection = connection._replace(rest=connection.rest + source.recv(FIRST_BYTES))
         say(stalled=True)
         time.sleep(stall_s)
     used = time.process_time()
@@ -99,7 +101,13 @@ def _read(connection: Connection, checker: Checker, feed: Any) -> float:
 
 
 def _be_patient(source: socket.socket) -> None:
-    """Let the kernel bound the waits: a timeout of Python's own is another call a read."""
+    """Let the kernel bound the waits: a timeout of Python's own is another call a read.
+
+    It does so for sockets alone.
+    """
+    if not isinstance(source, socket.socket):
+        source.settimeout(QUIET_S)
+        return
     source.settimeout(None)
     limit = struct.pack("ll", int(QUIET_S), 0)
     source.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)

@@ -24,6 +24,7 @@ JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
     "ping": talk.ping,
     "pace": talk.pace,
     "enlist": visits.enlist,
+    "enrol": visits.enrol,
     "fetch": web.fetch,
     "hold": visits.hold,
     "knock": visits.knock,

@@ -2,9 +2,10 @@
 
 A *place* is a JSON object: ``kind`` is ``tcp`` (connects), ``listen`` (accepts), ``ws`` (connects
 and shakes hands), ``serve`` (accepts and answers that), ``caller`` or ``callee`` (does what a
-client or host of portal does), ``web`` (connects and asks below ``path``) or ``site`` (answers
-that); ``port`` is on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS)
-where they apply.
+client or host of portal does), ``web`` (connects and asks below ``path``), ``site`` (answers that)
+or ``stdio`` (starts ``command`` with ``environment``, whose standard input and output it is);
+``port`` is on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS) where
+they apply.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 LOOPBACK = "127.0.0.1"
 HEAD_END = b"\r\n\r\n"
@@ -67,6 +68,8 @@ def connections(place: Place, count: int = 1) -> Iterator[Connection]:
                 yield Connection(connect(place))
             elif kind == "ws":
                 yield shake_hands(place, place["path"].format(number))
+            elif kind == "stdio":
+                yield Connection(_started(place))
             else:
                 yield _called(place)
         if kind == "ws":
@@ -177,6 +180,14 @@ def _accepted(place: Place, count: int) -> Iterator[Connection]:
             accepted, _ = listener.accept()
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             yield Connection(accepted)
+
+
+def _started(place: Place) -> socket.socket:
+    # here, since other loads start sooner without what starts processes
+    from relay.measuring.stdio import Pipes
+
+    # it has what loads use of a socket
+    return cast(socket.socket, Pipes(place["command"], place.get("environment", {})))
 
 
 def _called(place: Place) -> Connection:

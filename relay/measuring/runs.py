@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from relay.measuring.places import Place
@@ -207,6 +207,22 @@ def paced_beside(
         crew.end(sender, taker)
 
 
+def paced_beside_stalled(
+    crew: Crew, way: Way, seconds: float, count: int, every_s: float, stalled: Way
+) -> Trips:
+    """The same, while a download another way through the same programs stands still: its reader
+    has taken its first bytes and then stopped, and its sender has as much as anybody will take.
+    """
+    sender = load(crew, {"do": "send", "seconds": seconds + SPARE_S, "place": stalled.far})
+    told(sender, "ready")
+    taker = load(crew, {"do": "take", "place": stalled.near, "stall_s": seconds + SPARE_S})
+    told(taker, "stalled")
+    try:
+        return paced(crew, way, seconds, count, every_s)
+    finally:
+        crew.end(taker, sender)
+
+
 def paced_beside_fetch(
     crew: Crew, way: Way, seconds: float, count: int, every_s: float, size: int
 ) -> Trips:
@@ -276,6 +292,19 @@ def hold(crew: Crew, place: Place, links: Sequence[tuple[str, str]]) -> Program:
 def enlist(crew: Crew, place: Place, hosts: Sequence[tuple[str, str]]) -> Program:
     """Register hosts of websocktunnel, ids and tokens, to stay. :returns: who holds them"""
     program = load(crew, {"do": "enlist", "place": place, "hosts": hosts})
+    told(program, "open", HOLD_S)
+    return program
+
+
+def enrol(
+    crew: Crew, place: Place, agents: Sequence[tuple[str, str]], headers: Mapping[str, str]
+) -> Program:
+    """Register agents of network-relay, names and secrets, to stay. :returns: who holds them
+
+    :param headers: more of each handshake
+    """
+    job = {"do": "enrol", "place": place, "agents": agents, "headers": headers}
+    program = load(crew, job)
     told(program, "open", HOLD_S)
     return program
 

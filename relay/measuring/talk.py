@@ -125,7 +125,7 @@ def ping(job: dict[str, Any]) -> None:
     The result has the round trips, and their p50 and p99 in milliseconds.
     """
     question, is_whole = asking(job)
-    sockets = [one.socket for one in connections(job["place"], job.get("count", 1))]
+    sockets = _open(job, question, is_whole)
     say(asking=True)
     times = array("d")
     started = time.perf_counter()
@@ -135,6 +135,20 @@ def ping(job: dict[str, Any]) -> None:
     else:
         _ask_many(sockets, question, is_whole, end, times)
     _report(times, time.perf_counter() - started)
+
+
+def _open(
+    job: dict[str, Any], question: Sequence[bytes], is_whole: Callable[[bytes], bool]
+) -> list[socket.socket]:
+    """:returns: the connections; programs have been asked once, so that none is still starting"""
+    sockets = [one.socket for one in connections(job["place"], job.get("count", 1))]
+    if job["place"]["kind"] == "stdio":
+        for source in sockets:
+            source.sendall(b"".join(question))
+            got = more(source)
+            while not is_whole(got):
+                got += more(source)
+    return sockets
 
 
 def _ask_one(
@@ -196,7 +210,7 @@ def pace(job: dict[str, Any]) -> None:
     pieces, is_whole = asking(job)
     question = b"".join(pieces)
     selector = selectors.DefaultSelector()
-    sockets = [one.socket for one in connections(job["place"], job["count"])]
+    sockets = _open(job, pieces, is_whole)
     say(asking=True)
     times = array("d")
     started = now()

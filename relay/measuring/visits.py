@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import selectors
 import signal
 import socket
@@ -9,11 +10,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from relay.measuring.frames import frame
 from relay.measuring.places import connect, more, read_answer, request, say, shake_hands
 from relay.measuring.talk import asking
 
-PING, PONG = 0x89, 0x8A
+TEXT, PING, PONG = 0x81, 0x89, 0x8A
 NO_MASK = bytes(4)
+AGENTS_PATH = "/ws_for_edge_agents"
+START = {"kind": "start", "last_error": None}
 
 
 def hold(job: dict[str, Any]) -> None:
@@ -95,6 +99,33 @@ def enlist(job: dict[str, Any]) -> None:
     while True:
         for key, _ in selector.select():
             _pong(key.data, more(key.data))
+
+
+def enrol(job: dict[str, Any]) -> None:
+    """Be so many agents of network-relay, which answer Pings and nothing else, until a signal.
+
+    ``agents``: pairs of name and secret; ``headers``: more of each handshake. The Pong behind each
+    login says that the router has read it: a router does not answer one that it likes.
+    """
+    place, headers = job["place"], job.get("headers", {})
+    selector = selectors.DefaultSelector()
+    for name, secret in job["agents"]:
+        connection = shake_hands(place, AGENTS_PATH, "", headers)
+        start = json.dumps({"inner": {**START, "name": name, "secret": secret}}).encode()
+        ping = bytes((PING, 0x80)) + NO_MASK
+        connection.socket.sendall(bytes([TEXT]) + frame(start, NO_MASK)[1:] + ping)
+        came = connection.rest or more(connection.socket)
+        while not came.endswith(bytes((PONG, 0))):
+            if came[0] != TEXT:  # ours greet those of ours with a keep-alive
+                raise OSError(f"no Pong: {came[:80]!r}")
+            came += more(connection.socket)
+        selector.register(connection.socket, selectors.EVENT_READ, connection.socket)
+    say(open=len(job["agents"]))
+    while True:
+        for key, _ in selector.select():
+            came = more(key.data)
+            if came[0] != TEXT:  # of which there are keep-alives, once all stand
+                _pong(key.data, came)
 
 
 def _pong(connection: socket.socket, came: bytes) -> None:
