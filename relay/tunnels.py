@@ -23,7 +23,7 @@ from relay.lifecycle import MainService
 from relay.links.cutthrough import Hub
 from relay.links.outward import Outward
 from relay.settings import StdinSecret, read_tunnels
-from relay.settings.describe import call_in_words
+from relay.settings.describe import call_in_words, tunnel_remarks
 from relay.settings.model import Limits, TunnelSettings, TunnelsSettings
 from relay.vocabulary import CLEAN_REASONS, Role
 
@@ -171,6 +171,9 @@ class TunnelsService(MainService):
                 dialect=tunnel.dialect,
                 router=tunnel.router,
             )
+        # what is opened without a door of its own would be seen nowhere else
+        for remark in tunnel_remarks(tunnel, dialect_keys()).lines:
+            self.log.info("{name}: {remark}", name=tunnel.name, remark=remark)
 
     def _all_ready(self) -> None:
         if self._failed and not self._running:

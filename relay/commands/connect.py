@@ -67,7 +67,8 @@ REMEDIES = {
     Reason.TOKEN_INVALID: 'is it the token of this router? see "relay token show"',
     Reason.TOKEN_EXPIRED: 'mint a new one with "relay token"',
     Reason.WRONG_ROLE: 'a client\'s token is needed; see "relay token show"',
-    Reason.WRONG_SCOPE: 'the token does not allow this; see "relay token show"',
+    Reason.WRONG_SCOPE: 'see what a token allows with "relay token show", and what a secret allows '
+    'with "relay check" at the router',
     Reason.WRONG_NAME: 'the token is for another name; see "relay token show"',
     Reason.REVOKED: "ask the operator of the router",
     Reason.EXPIRED: 'mint a new token with "relay token"',

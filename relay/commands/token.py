@@ -240,7 +240,9 @@ def _show_secret(
             value = {"dialect": name, "meaning": [meaning], "header": None, "claims": None}
             result(arguments.json, value, f"{meaning}; it is no JWT, and holds until it is changed")
             return
-    raise TokenInvalid(error.text, "if it is a secret, name its --config")
+    named = arguments.config is not None or arguments.secret_file is not None
+    where = "it is none of this router's" if named else "name its --config"
+    raise TokenInvalid(error.text, f"if it is a secret, {where}")
 
 
 def _verdict(

@@ -31,7 +31,9 @@ def too_little(
     :returns: the program, and the one line of its fault
     """
     program = f"relay-{role.value}"
-    found = "" if ini is None else f"{ini.shown} has no section [{role.value}:NAME]; "
+    sections = () if ini is None else ini.sections
+    none = ini is not None and not any(name.startswith(f"{role.value}:") for name in sections)
+    found = f"{ini.shown} has no section [{role.value}:NAME]; " if ini and none else ""
     names = [_wanted(key) for key in missing]
     shown = [
         key

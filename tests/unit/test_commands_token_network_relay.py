@@ -214,5 +214,5 @@ def test_show_what_nobody_knows(capsys: Capture, file: Path) -> None:
     """It may be a secret of some other router."""
     out, err = run(capsys, "show", "unheard-of", "--secret-file", str(file), status=1)
     assert out == ""
-    assert err.endswith("; if it is a secret, name its --config\n")
+    assert err.endswith("; if it is a secret, it is none of this router's\n")
     assert "unheard-of" not in err

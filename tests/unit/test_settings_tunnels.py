@@ -191,6 +191,14 @@ def test_too_little_is_one_line_with_a_complete_command(tmp_path: Path) -> None:
     assert fault.endswith("--service web --listen tcp:8000:interface=127.0.0.1")
 
 
+def test_too_little_beside_a_section_that_is_not_read(tmp_path: Path) -> None:
+    """A file is said to have no section only where it has none."""
+    options: Options = {"forward": ["tcp:a:1"], "dialect": "agent", "router": "ws://h"}
+    for text, said in (HOST_INI, ""), ("[host]\n", "x.ini has no section [host:NAME]; "):
+        (fault,) = faults(tmp_path, text, options, environ={"AGENT_SECRET": "s"})
+        assert fault.startswith(f"relay-host: {said}missing name (the agent's name): try: ")
+
+
 def test_a_dialects_own_keys(tmp_path: Path) -> None:
     """They are in ``values``, and may be required, or make a common key optional."""
     text = "[host:box]\ndialect = agent\nrouter = ws://localhost\nallow = a:1, b:*\n"
