@@ -203,7 +203,9 @@ class Reception:
             grant = session.grant
             if grant is not None:
                 where = getattr(event, "name", session.label)
-                self.refused(grant.dialect, session.label, where, error)
+                # an address alone, as those who read the log for failed logins expect it
+                peer = session.label.rpartition(":")[0] or session.label
+                self.refused(grant.dialect, peer, where, error)
             raise
 
     def accepted(self, session: Session, event: Accept) -> None:

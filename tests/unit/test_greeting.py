@@ -77,7 +77,8 @@ class Porch:
     def stranger(self) -> tuple[MemoryLink, Session]:
         """A link that has shown nothing yet."""
         link = MemoryLink()
-        session = Session(link, GreetingTalk(), self.reception, self.world.around, "link")
+        label = "192.0.2.1:5000/1"
+        session = Session(link, GreetingTalk(), self.reception, self.world.around, label)
         self.broker.add(session)
         self.reception.expect_hello(session, "talk", "192.0.2.1", self._told)
         session.opened()
@@ -124,6 +125,16 @@ def test_a_grant_holds_for_its_name_only() -> None:
     link.arrive(Message(f"web {SECRET}".encode()), Message(b"offer"))
     assert session.reason is Reason.WRONG_NAME
     assert porch.broker.offers() == {}
+
+
+def test_a_refusal_names_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no port: whoever looks for failed logins in the log expects it as at the door."""
+    porch = Porch()
+    told: list[str] = []
+    monkeypatch.setattr(porch.reception, "tell_refusal", lambda _, peer, *rest: told.append(peer))
+    link, _ = porch.stranger()
+    link.arrive(Message(f"web {SECRET}".encode()), Message(b"offer"))
+    assert told == ["192.0.2.1"]
 
 
 def test_a_second_hello_ends_the_link() -> None:
