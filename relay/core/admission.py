@@ -17,7 +17,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from relay import auth
-from relay.core.broker import Broker
+from relay.core.broker import Broker, name_of
 from relay.core.liveness import Entry
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
@@ -202,10 +202,9 @@ class Reception:
         except RelayError as error:
             grant = session.grant
             if grant is not None:
-                where = getattr(event, "name", session.label)
                 # an address alone, as those who read the log for failed logins expect it
                 peer = session.label.rpartition(":")[0] or session.label
-                self.refused(grant.dialect, peer, where, error)
+                self.refused(grant.dialect, peer, name_of(event) or session.label, error)
             raise
 
     def accepted(self, session: Session, event: Accept) -> None:

@@ -93,7 +93,7 @@ class Broker:
 
     def _check_open(self, event: Event | None, grant: Grant) -> None:
         """Is this allowed by the grant, by revocations, and while draining? :raises RelayError:"""
-        name = _name_of(event)
+        name = name_of(event)
         self.denials.check(grant, self._around.wheel.now(), () if name is None else (name,))
         if self.draining:
             raise GoingAway("this router is going away", "connect again", retry_after_s=1)
@@ -270,7 +270,7 @@ class Broker:
     def _names(self, session: Session) -> set[str]:
         """:returns: the offers that a session makes, and what it began by asking for."""
         names: set[str] = set(self.registry.offered_by(session))
-        name = _name_of(session.conversation.intent)
+        name = name_of(session.conversation.intent)
         if name is not None:
             names.add(name)
         return names
@@ -338,7 +338,7 @@ class Broker:
         self.topics.pop(topic.name, None)
 
 
-def _name_of(event: Event | None) -> str | None:
+def name_of(event: Event | None) -> str | None:
     """:returns: the offer or topic that is asked for."""
     if isinstance(event, Enter):
         return event.topic

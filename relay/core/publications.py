@@ -52,6 +52,11 @@ class Published(NamedTuple):
             return subject
         return f"{dialect}:{subject}" if subject else dialect
 
+    @property
+    def offer(self) -> str:
+        """:returns: where it goes, for the log"""
+        return str(Callee(self.call.name, self.call.service))
+
     @contextmanager
     def asked_for(self) -> Iterator[None]:
         """Refuse in terms of the name that was asked for; the log has the whole truth.
@@ -72,7 +77,7 @@ class Published(NamedTuple):
             name=self.publication,
             call=self.asked,
             caller=party(self.grant),
-            offer=str(Callee(self.call.name, self.call.service)),
+            offer=self.offer,
             dialect=self.grant.dialect,
             reason=reason.value,
             text=text,
@@ -93,7 +98,7 @@ class Published(NamedTuple):
             name=self.publication,
             call=self.asked,
             caller=party(self.grant),
-            offer=str(Callee(self.call.name, self.call.service)),
+            offer=self.offer,
             host=party(host),
             link=caller.label,
             partner=callee.label,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from relay.auth import verify
 from relay.core.session import Session
@@ -35,7 +36,7 @@ class TellingLink(SplittingLink):
         super().send_message(message)
 
 
-class TunnelsEnd(Room[TunnelsLink]):
+class TunnelsEnd(Room[TunnelsLink[Any]]):
     """A session of ours."""
 
     def answer(self, number: int) -> None:
@@ -55,7 +56,7 @@ class TunnelsEnd(Room[TunnelsLink]):
         talk = self.talk
         left = [self.session.streams(), talk._tunnels, talk._numbers]
         if isinstance(talk, ServingLink):
-            left += [talk._calls, talk._ending]
+            left += [talk._ending]
         return not any(left)
 
     def _asked(self, session: Session, event: Event) -> None:

@@ -6,7 +6,7 @@ handshake, payload goes in binary messages as it is and ``finish`` ends one dire
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from zope.interface import implementer
 
@@ -90,7 +90,6 @@ TARGET_CHARACTERS = 4096
 """Longest target that a router keeps with each call; names of hosts end at 255."""
 
 _HEAD = data_head()
-_NO_HEADERS: Mapping[str, str] = {}
 
 
 @implementer(IConversation)

@@ -30,7 +30,7 @@ from relay.dialects.network_relay.messages import (
 from relay.dialects.network_relay.paths import DIALECT, offer_name
 from relay.dialects.network_relay.refusals import reason_in, refusal_in
 from relay.dialects.network_relay.targets import Target
-from relay.dialects.network_relay.tunnels import TunnelsLink
+from relay.dialects.network_relay.tunnels import Tunnel, TunnelsLink
 from relay.errors import ProtocolError, TargetRefused, UnsupportedData
 from relay.interfaces import IGreeting, Opening
 from relay.vocabulary import (
@@ -73,7 +73,7 @@ ID_BITS = 128
 
 
 @implementer(IGreeting)
-class AgentLink(TunnelsLink):
+class AgentLink(TunnelsLink[Tunnel]):
     """The router's link to an agent.
 
     :param secrets_of: the secrets that a name may show
@@ -194,7 +194,8 @@ class AgentLink(TunnelsLink):
             raise TargetRefused(str(error), "publish a target, like 127.0.0.1:22") from None
         number = self._free_number()
         # version 4 and its variant are set by UUID itself
-        self._add(number, str(UUID(int=self._random_bits(ID_BITS), version=4)))
+        connection_id = str(UUID(int=self._random_bits(ID_BITS), version=4))
+        self._add(number, Tunnel(number, connection_id))
         return Opening(number)
 
     def perform(self, event: Event, now: float) -> Outputs:

@@ -59,7 +59,7 @@ class _AccessClient:
         secret = read_secret(self._settings.token)
 
         def conversation(headers: Mapping[str, str]) -> IConversation:
-            return CallingLink(self._agent, self._target, secret, is_agreed(headers))
+            return CallingLink(self._agent, self._target, secret, is_agreed(headers.get))
 
         return await self._outward.call(
             f"/{CLIENTS}", AGREEMENT, conversation, local, ANSWER_TIMEOUT_S

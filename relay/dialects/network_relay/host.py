@@ -92,7 +92,7 @@ class _Agent:
         early: list[Call] = []
 
         def conversation(headers: Mapping[str, str]) -> IConversation:
-            return ServingLink(self._name, secret, self._last_error, is_agreed(headers))
+            return ServingLink(self._name, secret, self._last_error, is_agreed(headers.get))
 
         def handle(event: Event) -> None:
             if isinstance(event, Call):

@@ -5,7 +5,7 @@ Specification: network-relay.md §2. The header is ours: originals neither send 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from relay.vocabulary import OfferName
 
@@ -19,9 +19,9 @@ AGREEMENT = {AGREEMENT_HEADER: "binary"}
 """In a handshake and in its 101: payload goes in binary messages, with credit and half-close."""
 
 
-def is_agreed(headers: Mapping[str, str]) -> bool:
-    """:param headers: of a 101, names in lower case"""
-    return headers.get(AGREEMENT_HEADER.lower()) == AGREEMENT[AGREEMENT_HEADER]
+def is_agreed(header: Callable[[str], str | None]) -> bool:
+    """:param header: of a handshake or its 101: the value of a name in lower case"""
+    return header(AGREEMENT_HEADER.lower()) == AGREEMENT[AGREEMENT_HEADER]
 
 
 def offer_name(agent: str) -> OfferName:

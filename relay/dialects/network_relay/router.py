@@ -16,10 +16,9 @@ from relay.dialects.network_relay.agents import AgentLink
 from relay.dialects.network_relay.keys import CREDENTIALS_KEY
 from relay.dialects.network_relay.paths import (
     AGENTS,
-    AGREEMENT,
-    AGREEMENT_HEADER,
     CLIENTS,
     DIALECT,
+    is_agreed,
 )
 from relay.dialects.network_relay.roll import Roll
 from relay.errors import (
@@ -100,7 +99,7 @@ class NetworkRelayFace:
 
     def conversation(self, request: Request, route: Route, grant: Grant | None) -> IConversation:
         """A new link's conversation."""
-        binary = request.header(AGREEMENT_HEADER.lower()) == AGREEMENT[AGREEMENT_HEADER]
+        binary = is_agreed(request.header)
         if route.name == AGENTS:
             return AgentLink(self._roll.agent, self._random_bits, binary)
         return AccessLink(self._roll.client, binary)

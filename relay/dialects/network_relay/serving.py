@@ -77,7 +77,7 @@ class ServingTunnel(Tunnel):
         self.began = 0.0
 
 
-class ServingLink(TunnelsLink):
+class ServingLink(TunnelsLink[ServingTunnel]):
     """Our agent's link to a router.
 
     :param name: the agent's
@@ -89,7 +89,7 @@ class ServingLink(TunnelsLink):
     message_bytes = TO_AGENT_BYTES
     frame_bytes = message_bytes
 
-    __slots__ = ("_calls", "_ending", "_keep_alive_at", "_name", "_start", "_welcomed")
+    __slots__ = ("_ending", "_keep_alive_at", "_name", "_start", "_welcomed")
 
     def __init__(
         self, name: str, secret: str, last_error: str | None = None, binary: bool = False
@@ -97,7 +97,6 @@ class ServingLink(TunnelsLink):
         super().__init__(binary, self.message_bytes)
         self._name = offer_name(name)
         self._start = encode_agent_start(name, secret, last_error)
-        self._calls: dict[int, ServingTunnel] = {}
         self._ending: dict[str, float] = {}  # when to say so, by id
         self._keep_alive_at: float | None = None
         self._welcomed = False
@@ -142,18 +141,18 @@ class ServingLink(TunnelsLink):
         if found is None:
             return ()
         number, tunnel = found
-        if not self._calls[number].open:
+        if not tunnel.open:
             return (
                 *self._turn_away(number, Reason.PROTOCOL_ERROR, error.text),
                 Reset(Reason.PROTOCOL_ERROR, number),
             )
-        self._forget(number)
+        self._remove(number)
         told = text(encode_reset(tunnel.connection_id, Reason.PROTOCOL_ERROR.value))
         return (told, Reset(Reason.PROTOCOL_ERROR, number))
 
     def _payload(self, number: int, data: bytes) -> Outputs:
-        tunnel = self._calls.get(number)
-        if tunnel is None or tunnel.open:
+        tunnel = self._tunnels[number]
+        if tunnel.open:
             return (Data(data, number),)
         if len(tunnel.early) + len(data) > EARLY_BYTES:
             return self._turn_away(number, Reason.OVERRUN, "too much came before the connection")
@@ -164,18 +163,16 @@ class ServingLink(TunnelsLink):
         old = self.tunnel(said.connection_id)
         if old is not None:
             # the original forgets the older one, and leaves its connection open
-            self._forget(old[0])
+            self._remove(old[0])
             yield Reset(Reason.PEER_CLOSED, old[0])
         self._ending.pop(said.connection_id, None)
         number = self._number(said.stream)
-        waiting = sum(not tunnel.open for tunnel in self._calls.values())
+        waiting = sum(not tunnel.open for tunnel in self._tunnels.values())
         if waiting >= ASKED:
             why = sentence(Reason.LIMIT, f"{ASKED} connections are being made already")
             yield text(encode_error(said.connection_id, why))
             return
-        tunnel = ServingTunnel(number, said.connection_id, said.credit or 0)
-        self._tunnels[number] = self._calls[number] = tunnel
-        self._numbers[said.connection_id] = number
+        self._add(number, ServingTunnel(number, said.connection_id, said.credit or 0))
         yield Call(self._name, str(said.target), stream=number)
 
     def _number(self, told: int | None) -> int:
@@ -190,7 +187,7 @@ class ServingLink(TunnelsLink):
         found = self.tunnel(said.connection_id)
         if found is None:
             return ()
-        self._forget(found[0])
+        self._remove(found[0])
         why = reason_in(said.message) if self._binary else None
         return (Reset(why or Reason.PEER_CLOSED, found[0]),)
 
@@ -198,7 +195,7 @@ class ServingLink(TunnelsLink):
 
     def begin(self, call: Call) -> Opening:
         """The call's own stream. :raises CallGone: when it waits no more"""
-        tunnel = self._calls.get(call.stream)
+        tunnel = self._tunnels.get(call.stream)
         if tunnel is None or tunnel.open:
             raise CallGone(f"tunnel {call.stream} waits for no answer")
         return Opening(call.stream, tunnel.credit)
@@ -206,7 +203,7 @@ class ServingLink(TunnelsLink):
     def encode(self, data: Data) -> Message:
         """One message of payload."""
         if not self._binary:
-            self._calls[data.stream].sent_bytes += len(data.payload)
+            self._tunnels[data.stream].sent_bytes += len(data.payload)
         return super().encode(data)
 
     def perform(self, event: Event, now: float) -> Outputs:
@@ -218,7 +215,7 @@ class ServingLink(TunnelsLink):
         return super().perform(event, now)
 
     def _accept(self, number: int, now: float) -> Outputs:
-        tunnel = self._calls.get(number)
+        tunnel = self._tunnels.get(number)
         if tunnel is None or tunnel.open:
             return
         tunnel.open = True
@@ -230,12 +227,12 @@ class ServingLink(TunnelsLink):
             yield Data(early, number)
 
     def _end(self, event: Reset, now: float) -> Outputs:
-        tunnel = self._calls.get(event.stream)
+        tunnel = self._tunnels.get(event.stream)
         if tunnel is None:
             return ()
         if not tunnel.open:
             return self._turn_away(event.stream, event.reason, event.text)
-        self._forget(event.stream)
+        self._remove(event.stream)
         connection_id = tunnel.connection_id
         if self._binary:
             return (text(encode_reset(connection_id, event.reason.value)),)
@@ -246,13 +243,9 @@ class ServingLink(TunnelsLink):
         return ()
 
     def _turn_away(self, number: int, reason: Reason, why: str) -> Outputs:
-        tunnel = self._forget(number)
-        return (text(encode_error(tunnel.connection_id, sentence(reason, why))),)
-
-    def _forget(self, number: int) -> ServingTunnel:
-        tunnel = self._calls.pop(number)
+        connection_id = self._tunnels[number].connection_id
         self._remove(number)
-        return tunnel
+        return (text(encode_error(connection_id, sentence(reason, why))),)
 
     # -- time ------------------------------------------------------------------------------------
 

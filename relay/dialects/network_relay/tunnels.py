@@ -12,6 +12,8 @@ never the router's concern.
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 from zope.interface import implementer
 
 from relay.dialects.network_relay.link import NORMAL, PAYLOAD_BYTES, RULE_BROKEN, RelayLink, text
@@ -68,8 +70,11 @@ class Tunnel:
         self.finished = False
 
 
+AnyTunnel = TypeVar("AnyTunnel", bound=Tunnel)
+
+
 @implementer(IConversation, ISplitting)
-class TunnelsLink(RelayLink):
+class TunnelsLink(RelayLink, Generic[AnyTunnel]):
     """What both ends of an agent's link share.
 
     :param binary: whether both ends are ours and have agreed
@@ -92,7 +97,7 @@ class TunnelsLink(RelayLink):
         super().__init__(binary, most_bytes)
         self.shape = Shape.CREDIT if binary else Shape.CREDITLESS
         self._frames = FrameReader()
-        self._tunnels: dict[int, Tunnel] = {}
+        self._tunnels: dict[int, AnyTunnel] = {}
         self._numbers: dict[str, int] = {}
         self._next = 0
 
@@ -165,17 +170,16 @@ class TunnelsLink(RelayLink):
 
     # -- tunnels ---------------------------------------------------------------------------------
 
-    def tunnel(self, connection_id: str) -> tuple[int, Tunnel] | None:
+    def tunnel(self, connection_id: str) -> tuple[int, AnyTunnel] | None:
         """:returns: the number and the tunnel of that id; None: it is over, or never was"""
         number = self._numbers.get(connection_id)
         return None if number is None else (number, self._tunnels[number])
 
-    def _add(self, number: int, connection_id: str) -> Tunnel:
-        tunnel = self._tunnels[number] = Tunnel(number, connection_id)
-        self._numbers[connection_id] = number
-        return tunnel
+    def _add(self, number: int, tunnel: AnyTunnel) -> None:
+        self._tunnels[number] = tunnel
+        self._numbers[tunnel.connection_id] = number
 
-    def _remove(self, number: int) -> Tunnel | None:
+    def _remove(self, number: int) -> AnyTunnel | None:
         tunnel = self._tunnels.pop(number, None)
         if tunnel is not None:
             self._numbers.pop(tunnel.connection_id, None)
