@@ -47,11 +47,12 @@ class Request(NamedTuple):
 class Response(NamedTuple):
     """A complete answer over plain HTTP.
 
+    :ivar content_type: None: nothing is said of it
     :ivar keep: whether the connection may stay open for another request
     """
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
-    content_type: str = "text/plain; charset=utf-8"
+    content_type: str | None = "text/plain; charset=utf-8"
     keep: bool = True

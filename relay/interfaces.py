@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from zope.interface import Attribute, Interface
 
-from relay.errors import RelayError
-from relay.http import Request, Response
 from relay.outlets import IOutlet
-from relay.settings.model import DialectSettings, TunnelSettings
-from relay.settings.schema import Key, Traits
 from relay.vocabulary import (
     Call,
     Carries,
     Claims,
     Close,
-    Credential,
     Data,
     Event,
     Grant,
@@ -30,43 +25,7 @@ from relay.vocabulary import (
 )
 
 if TYPE_CHECKING:
-    from relay.outside import IOutward
-
-
-class Route(NamedTuple):
-    """Where a request goes within its dialect.
-
-    :ivar name: the dialect's own name of the endpoint
-    :ivar parameters: parts of the path, decoded
-    :ivar websocket: whether a WebSocket handshake is expected here
-    :ivar body_bytes: largest body that is read before ``answer``; 0: none is read
-    :ivar greets: whether the credential comes inside the conversation, in a Hello; until then
-        nothing is granted
-    :ivar claims: the first part of the paths by which users of what is registered will come
-    :ivar forwards: whether the request goes to a host as it is, and the host's answer back; the
-        face provides :class:`IForwardingFace` then
-    """
-
-    name: str
-    parameters: tuple[str, ...] = ()
-    websocket: bool = True
-    body_bytes: int = 0
-    greets: bool = False
-    claims: str = ""
-    forwards: bool = False
-
-
-class Forwarding(NamedTuple):
-    """A plain HTTP request on its way to a host.
-
-    :ivar call: what it calls
-    :ivar target: the request target that the host is to see
-    :ivar headers: names and values, latin-1; those that frame the body are made anew
-    """
-
-    call: Call
-    target: str
-    headers: tuple[tuple[str, str], ...]
+    pass
 
 
 class Opening(NamedTuple):
@@ -125,6 +84,11 @@ class IStream(Interface):
     def is_paused() -> bool:
         """:returns: whether the partner has asked for a pause, or does not take what was read."""
 
+    def untaken_bytes() -> int:
+        """:returns: bytes that are on their way to the far end and that it has yet to take, those
+        of all streams on its link; 0 where that cannot be known
+        """
+
     def outlet() -> IOutlet | None:
         """:returns: what takes payload for it unread; None: :meth:`send` has to"""
 
@@ -163,11 +127,17 @@ class ILink(Interface):
     def ping() -> None:
         """Ask for a sign of life."""
 
-    def close(close: Close) -> None:
-        """End in order: all that was sent goes out first; the wait for a reply is bounded."""
+    def close(close: Close, goodbye_s: float | None = None) -> None:
+        """End in order: all that was sent goes out first; the wait for a reply is bounded.
+
+        :param goodbye_s: how long the peer may take nothing, and then be silent; None: as usual
+        """
 
     def abort() -> None:
         """End at once; what was not sent is lost."""
+
+    def untaken_bytes() -> int:
+        """:returns: bytes of ours that the peer has yet to take, as far as that can be known"""
 
     def has_unsent() -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
@@ -226,6 +196,10 @@ class IConversation(Interface):
     drop_is_end: bool = Attribute("whether a connection that ends without a Close ended in order")
     dead_timer: bool = Attribute("whether silence of the peer ends the link")
     passes: Passing = Attribute("what of a joined stream's payload nobody needs to read")
+    utf8: bool = Attribute("whether a text that is no UTF-8 ends the link")
+    goodbye_s: float | None = Attribute(
+        "how long the peer may take nothing of our last words, and then be silent; None: as usual"
+    )
     payload_bytes: int = Attribute("largest payload that encode takes; 0: any")
     window_bytes: int | None = Attribute(
         "what the peer may send ahead on each stream of a link with credit; None: as configured"
@@ -291,87 +265,3 @@ class IGreeting(Interface):
 
     def grant(claims: Claims) -> Grant:
         """:returns: what the Hello's credential allows. :raises AuthError: when nothing."""
-
-
-class IRouterFace(Interface):
-    """A dialect as the router speaks it, configured."""
-
-    name: str = Attribute("the dialect's name")
-    catch_all: bool = Attribute("whether it takes paths that nobody else does")
-
-    def matches(request: Request) -> bool:
-        """:returns: whether the request is for this dialect."""
-
-    def route(request: Request) -> Route:
-        """:raises NotFound, MethodNotAllowed, BadRequest: in the dialect's own order."""
-
-    def credential(request: Request, route: Route) -> Credential:
-        """:returns: what the request shows for itself."""
-
-    def grant(claims: Claims, request: Request, route: Route) -> Grant:
-        """:raises AuthError: when the claims do not allow this route."""
-
-    def conversation(request: Request, route: Route, grant: Grant | None) -> IConversation:
-        """A new link's conversation.
-
-        :param grant: None on routes that greet; the conversation provides IGreeting then
-        """
-
-    def answer(
-        request: Request, route: Route, grant: Grant, services: IServices
-    ) -> Awaitable[Response]:
-        """Answer a plain HTTP request."""
-
-    def wire_code(error: RelayError) -> int:
-        """:returns: the HTTP status for ``error``, before the handshake is over."""
-
-
-class IForwardingFace(IRouterFace):
-    """A dialect whose users come over plain HTTP, and are connected to a host."""
-
-    def forwarding(request: Request, route: Route) -> Forwarding:
-        """:returns: where the request goes, and how. :raises BadRequest: when it cannot go there"""
-
-
-class IServices(Interface):
-    """What the core lends to a dialect."""
-
-    broker: IBroker = Attribute("offers and calls")
-
-    def now() -> float:
-        """:returns: Unix seconds."""
-
-    def random_bits(bits: int) -> int:
-        """:returns: an unpredictable integer below 2**bits."""
-
-
-class IBroker(Interface):
-    """Offers, calls, limits and revocation."""
-
-    def revoke(
-        dialect: str | None = None,
-        subject: str | None = None,
-        offer: str | None = None,
-        token_id: str | None = None,
-        until: float | None = None,
-    ) -> int:
-        """End what matches and refuse it until then. :returns: how many links were ended."""
-
-
-class IDialect(Interface):
-    """A wire protocol: the plugin. Found by ``find_dialects``."""
-
-    name: str = Attribute("as in the INI")
-    router_keys: Sequence[Key] = Attribute("keys of [dialect:NAME]")
-    tunnel_keys: Mapping[Role, Sequence[Key]] = Attribute("keys of [host:...] and [client:...]")
-    traits: Traits = Attribute("what settings have to know of the dialect, or to say of it")
-
-    def router_face(settings: DialectSettings, url: str) -> IRouterFace:
-        """Configure the router's side; reads secrets afresh, so a reload makes a new face.
-
-        :param url: the router's public URL, empty when it was not told
-        :raises ConfigurationError: when a secret cannot be read
-        """
-
-    def run(settings: TunnelSettings, outward: IOutward) -> Awaitable[None]:
-        """Be one host or client until cancelled. :raises RelayError: when it is over for good."""

@@ -55,5 +55,16 @@ class Metrics:
         :param down: payload bytes to the caller
         """
         self.circuits_total[dialect, reason] += 1
+        self._count_bytes(dialect, up, down)
+
+    def member_left(self, dialect: str, up: int, down: int) -> None:
+        """A stream left its topic.
+
+        :param up: payload bytes from it
+        :param down: payload bytes to it
+        """
+        self._count_bytes(dialect, up, down)
+
+    def _count_bytes(self, dialect: str, up: int, down: int) -> None:
         self.bytes_total[dialect, "up"] += up
         self.bytes_total[dialect, "down"] += down

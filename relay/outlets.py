@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
+
+Buffer = bytes | memoryview
 
 Span = tuple[int, int, bool]
 """Where in a buffer a part of a message starts and ends, and whether it is the message's last."""
@@ -53,4 +55,16 @@ class IFrameOutlet(IOutlet):
     def put_messages(head: bytes, view: memoryview, spans: Sequence[Span]) -> None:
         """Send binary messages, each of them ``head`` and what lies in one of the spans, before
         ``view`` is used for anything else; where we must mask, in place.
+        """
+
+
+class IBroadcastOutlet(IOutlet):
+    """A WebSocket in the cut-through gear that may take frames which were built for several."""
+
+    masks: bool = Attribute("whether it has to mask what it sends, and so takes none")
+
+    def put_frames(parts: Sequence[Buffer]) -> None:
+        """Send whole frames, before what lies in a view is used for anything else.
+
+        Whoever sends is asked to pause where the kernel does not take them all.
         """

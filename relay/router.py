@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IAddress, IDelayedCall, IListeningPort
 from twisted.python.failure import Failure
 from typing_extensions import override
-from zope.interface import implementer
 
 from relay.addresses import is_loopback
 from relay.admin.face import AdminFace
@@ -28,26 +27,31 @@ from relay.announcements import (
 from relay.core.admission import Reception
 from relay.core.broker import Broker
 from relay.core.publications import Publications
+from relay.core.residents import Residents
+from relay.core.services import Services
 from relay.core.surroundings import Surroundings
 from relay.daemon import Daemon, IReactor, here, make_options, refuse_to_start
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError
-from relay.interfaces import IRouterFace, IServices
+from relay.faces import IPlacedFace, IRememberingFace, IRouterFace
 from relay.lifecycle import MainService
 from relay.links.cutthrough import Hub
-from relay.links.front import FrontFactory
+from relay.links.front_factory import FrontFactory
 from relay.links.hall import Hall
 from relay.links.listening import listen
 from relay.links.proxy_protocol import ProxyProtocolFactory
 from relay.links.secure import SecureFactory
+from relay.logs import open_log
 from relay.nvx import check_nvx
 from relay.proxies import TrustedProxies
-from relay.settings import MadeSecretFile, listeners, read_router, router_keys
+from relay.settings import Listener, MadeSecretFile, listeners, read_router, router_keys
 from relay.settings.model import RouterSettings
-from relay.settings.public_url import public_url
+from relay.settings.public_url import public_url, stand_in_ports
 from relay.tls import ServerTls
 
 LAG_CHECK_S = 1.0
+SHARED_KEYS = ("listen", "listen-tls")
+"""Keys of listeners at which dialects are spoken in their usual place."""
 
 Options = make_options(router_keys(), "A public router that joins hosts and clients.")
 
@@ -66,24 +70,8 @@ def makeService(options: Any, reactor: Any = None) -> Daemon:  # Twisted's names
         main = RouterService(settings, reactor, read)
     except ConfigurationError as error:
         refuse_to_start(error.faults)
-    return Daemon(main, reactor, options, settings.log_format, settings.log_level)
-
-
-@implementer(IServices)
-class Services:
-    """What the core lends to dialects."""
-
-    def __init__(self, broker: Broker, reactor: IReactor) -> None:
-        self.broker = broker
-        self._reactor = reactor
-
-    def now(self) -> float:
-        """:returns: Unix seconds."""
-        return self._reactor.seconds()
-
-    def random_bits(self, bits: int) -> int:
-        """:returns: an unpredictable integer below 2**bits."""
-        return secrets.randbits(bits)
+    out = None if settings.log_file is None else open_log(settings.log_file)
+    return Daemon(main, reactor, options, settings.log_format, settings.log_level, out)
 
 
 class RouterService(MainService):
@@ -120,6 +108,7 @@ class RouterService(MainService):
             Hub(reactor),
         )
         self._faces: dict[str, IRouterFace] = {}
+        self._residents = Residents()
         self._tls: ServerTls | None = None
         if settings.tls is not None:
             with faults_of_tls(settings):
@@ -169,6 +158,8 @@ class RouterService(MainService):
                 self._tls.reload(settings.tls.certificate, settings.tls.key)
         self.settings = settings
         self._adopt(settings, faces)
+        if not self.broker.draining:
+            self._residents.begin(self._faces, self._hall.services)
         for key in changed_for_restart(self._started_with, settings):
             self.log.warn("{key} has changed, which counts from the next start on", key=key)
         self._warn()
@@ -187,13 +178,15 @@ class RouterService(MainService):
 
     def _make_faces(self, settings: RouterSettings) -> dict[str, IRouterFace]:
         dialects = find_dialects(dialect.name for dialect in settings.dialects)
+        keys = dialect_keys()
         ports = {
             endpoint: address.port
             for endpoint, address in reversed(self.addresses)
             if isinstance(address, IPv4Address | IPv6Address)
         }
+        if not self.addresses:
+            ports = stand_in_ports(listeners(settings, keys))
         machine = settings.host_name or socket.gethostname()
-        keys = dialect_keys()
         return {
             dialect.name: dialects[dialect.name].router_face(
                 dialect, public_url(settings, keys, dialect.name, ports, machine)
@@ -202,6 +195,10 @@ class RouterService(MainService):
         }
 
     def _adopt(self, settings: RouterSettings, faces: dict[str, IRouterFace]) -> None:
+        for name, face in faces.items():
+            before = self._faces.get(name)
+            if before is not None and IRememberingFace.providedBy(face):
+                face.remember(before)
         self._faces = faces
         self.broker.tokens.clear()  # secrets may have changed
         self.broker.publications = Publications(settings.publications)
@@ -211,9 +208,13 @@ class RouterService(MainService):
             dialect.name: (dialect.ping_s, dialect.dead_s) for dialect in settings.dialects
         }
 
-    def _faces_of(self, names: Sequence[str]) -> Callable[[], Sequence[IRouterFace]]:
+    def _faces_of(self, listener: Listener) -> Callable[[], Sequence[IRouterFace]]:
+        key = listener.key.rpartition(" ")[2]
+
         def faces() -> Sequence[IRouterFace]:
-            found = [self._faces[name] for name in names if name in self._faces]
+            found = [
+                placed(self._faces[name], key) for name in listener.dialects if name in self._faces
+            ]
             return sorted(found, key=lambda face: face.catch_all)
 
         return faces
@@ -224,7 +225,7 @@ class RouterService(MainService):
         for line in self._made:
             self.log.info("{line}", line=line)
         for listener in listeners(settings, dialect_keys()):
-            factory: Any = FrontFactory(self._hall, self._faces_of(listener.dialects))
+            factory: Any = FrontFactory(self._hall, self._faces_of(listener))
             if listener.tls:
                 assert self._tls is not None
                 factory = SecureFactory(self._tls, False, factory, self._reactor)
@@ -236,6 +237,7 @@ class RouterService(MainService):
             say_listening(self.log, listener, address)
         # what they hand out names the real ports
         self._adopt(settings, self._make_faces(settings))
+        self._residents.begin(self._faces, self._hall.services)
         if settings.admin:
             admin = AdminFace(self, settings.state_dir)
             front = FrontFactory(self._hall, lambda: (admin,))
@@ -271,6 +273,7 @@ class RouterService(MainService):
 
     @override
     async def _stop(self) -> None:
+        self._residents.end()
         admin = self._admin_port  # it can still be asked how the drain goes
         for port in self._ports:
             if port is not admin:
@@ -295,6 +298,13 @@ class RouterService(MainService):
         self.around.wheel.stop()
         if self._lag_timer is not None and self._lag_timer.active():
             self._lag_timer.cancel()
+
+
+def placed(face: IRouterFace, key: str) -> IRouterFace:
+    """:returns: the face as it is at listeners that ``key`` names"""
+    if key in SHARED_KEYS or not IPlacedFace.providedBy(face):
+        return face
+    return face.placed(key)
 
 
 @contextmanager

@@ -196,12 +196,16 @@ class Join(NamedTuple):
 
 
 class Enter(NamedTuple):
-    """This stream becomes a member of ``topic``."""
+    """This stream becomes a member of ``topic``.
+
+    :ivar buffer_messages: how many messages may wait for it; 0: as many as usual
+    """
 
     topic: TopicName
     reads: bool = True
     writes: bool = True
     stream: int = 0
+    buffer_messages: int = 0
 
 
 class Accept(NamedTuple):
@@ -301,6 +305,7 @@ class Jwt:
     :ivar algorithms: permitted ``alg`` values
     :ivar leeway_s: tolerance for ``exp`` and ``nbf``
     :ivar check_nbf: whether ``nbf`` counts at all
+    :ivar check_iat: whether a token that is dated in the future is refused
     """
 
     token: str
@@ -308,6 +313,7 @@ class Jwt:
     algorithms: tuple[str, ...] = ("HS256",)
     leeway_s: int = 0
     check_nbf: bool = True
+    check_iat: bool = False
 
     def __repr__(self) -> str:
         return "Jwt(token=***)"

@@ -59,6 +59,13 @@ class _Snapshot(Collector):
         for dialect, count in names.items():
             circuits.add_metric([dialect], count)
         yield circuits
+        members = GaugeMetricFamily("relay_topic_members", "streams in topics", labels=["dialect"])
+        seats: Counter[str] = Counter()
+        for topic in broker.topics.values():
+            seats[topic.name.partition(":")[0]] += len(topic.members)
+        for dialect, count in seats.items():
+            members.add_metric([dialect], count)
+        yield members
         yield GaugeMetricFamily(
             "relay_buffered_bytes",
             "bytes that wait for slow readers",
@@ -103,6 +110,11 @@ class _Snapshot(Collector):
         for circuit in broker.circuits:
             dialect = circuit.name.partition(":")[0]
             up, down = circuit.bytes()
+            carried[dialect, "up"] += up
+            carried[dialect, "down"] += down
+        for topic in broker.topics.values():
+            dialect = topic.name.partition(":")[0]
+            up, down = topic.bytes()
             carried[dialect, "up"] += up
             carried[dialect, "down"] += down
         family = CounterMetricFamily(

@@ -24,15 +24,16 @@ from relay.errors import (
     RelayError,
     TooLarge,
 )
+from relay.faces import IRouterFace, IServices, Route
 from relay.http import Request, Response
-from relay.interfaces import IConversation, IRouterFace, IServices, Route
+from relay.interfaces import IConversation
 from relay.settings import MadeSecretFile
 from relay.vocabulary import Claims, Credential, Grant, Missing, Nothing, Role, SharedSecret
 
 API = "/api/v1"
 BODY_BYTES = 64 * 1024
 GET_PATHS = ("/livez", "/readyz", "/metrics", f"{API}/status", f"{API}/links", f"{API}/offers",
-             f"{API}/circuits")  # fmt: skip
+             f"{API}/circuits", f"{API}/topics")  # fmt: skip
 POST_PATHS = (f"{API}/revoke",)
 
 
@@ -194,6 +195,17 @@ class AdminFace:
                     "seconds": round(now - circuit.started, 1),
                 }
                 for circuit in broker.circuits
+            ],
+            "topics": [
+                {
+                    "topic": topic.name,
+                    "members": len(topic.members),
+                    "readers": len(topic.readers),
+                    "bytes_in": topic.bytes()[0],
+                    "bytes_out": topic.bytes()[1],
+                    "lost": topic.lost,
+                }
+                for topic in broker.topics.values()
             ],
         }
 

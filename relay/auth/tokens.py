@@ -100,7 +100,7 @@ def genuine_claims(credential: Jwt) -> Claims:
 
 
 def check_times(claims: Claims, terms: Jwt, now: float) -> None:
-    """Judge ``exp`` and ``nbf`` in whole seconds.
+    """Judge ``exp``, and ``nbf`` and ``iat`` where the terms say so, in whole seconds.
 
     Without leeway a token ends at ``exp``; with it, once ``exp + leeway`` is past (portal.md §3).
 
@@ -116,6 +116,10 @@ def check_times(claims: Claims, terms: Jwt, now: float) -> None:
         begins = _seconds(claims["nbf"], "nbf")
         if begins - terms.leeway_s > now:
             raise TokenInvalid(f"the token is not valid yet but in {in_words(begins - now)}")
+    if terms.check_iat and "iat" in claims:
+        issued = _seconds(claims["iat"], "iat")
+        if issued - terms.leeway_s > now:
+            raise TokenInvalid(f"the token is dated in the future, in {in_words(issued - now)}")
 
 
 def _seconds(value: object, name: str) -> int:

@@ -25,10 +25,10 @@ Codes = Callable[[str], Claims | None]
 def verify(credential: Credential, now: float, codes: Codes | None = None) -> Claims:
     """Verify a credential of any kind.
 
-    A :class:`Jwt` yields its payload; ``exp`` and ``nbf`` are judged if present, no other is:
-    whether one must be there, and of which type, is the dialect's to say. :class:`SharedSecret` and
-    :class:`Totp` yield ``{"sub": name}``, :class:`OneTimeCode` what ``codes`` knows, and
-    :class:`Nothing` an empty dict.
+    A :class:`Jwt` yields its payload; ``exp`` is judged if present, ``nbf`` and ``iat`` where its
+    terms say so, no other is: whether one must be there, and of which type, is the dialect's to
+    say. :class:`SharedSecret` and :class:`Totp` yield ``{"sub": name}``, :class:`OneTimeCode` what
+    ``codes`` knows, and :class:`Nothing` an empty dict.
 
     :param now: Unix seconds
     :param codes: takes a one-time code; without it no code is valid

@@ -95,6 +95,7 @@ def _digest(credential: Jwt) -> bytes:
         credential.algorithms,
         credential.leeway_s,
         credential.check_nbf,
+        credential.check_iat,
     )
     return hashlib.sha256(ascii(terms).encode()).digest()[:DIGEST_BYTES]
 

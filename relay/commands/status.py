@@ -38,10 +38,20 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "links": ("link", "dialect", "role", "subject", "seconds"),
     "offers": ("offer", "services", "subject", "link", "seconds"),
     "circuits": ("offer", "caller", "callee", "bytes_up", "bytes_down", "seconds"),
+    "topics": ("topic", "members", "readers", "bytes_in", "bytes_out", "lost"),
 }
 """The tables, and which members of their rows are shown."""
 
-_HEADS = {"bytes_up": "UP", "bytes_down": "DOWN", "seconds": "FOR"}
+LATER = frozenset({"topics"})
+"""Tables that routers of earlier versions do not have."""
+
+_HEADS = {
+    "bytes_up": "UP",
+    "bytes_down": "DOWN",
+    "bytes_in": "IN",
+    "bytes_out": "OUT",
+    "seconds": "FOR",
+}
 _REMEDY = "is it running, and is this its admin address? its log names it"
 _TOKEN_REMEDY = "name the router's INI with --config, or STATE-DIR/admin.token with --token-file"
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
@@ -173,6 +183,8 @@ def understand(url: str, answer: Answer) -> Record:
         status = json.loads(answer.body) if answer.status == http.HTTPStatus.OK else None
     except (ValueError, RecursionError):
         status = None
+    if isinstance(status, dict):
+        status = {**{name: [] for name in LATER}, **status}
     if not isinstance(status, dict) or not all(_is_table(status.get(name)) for name in COLUMNS):
         raise RelayError(
             f"no router's status at {url} (it answered with status {answer.status})",
@@ -182,12 +194,14 @@ def understand(url: str, answer: Answer) -> Record:
 
 
 def describe(status: Record) -> str:
-    """:returns: the status as a few lines, then a table each of links, offers and circuits."""
+    """:returns: the status as a few lines, then a table each of what there is."""
     tables = {name: cast("list[Record]", status[name]) for name in COLUMNS}
     state = (
         "draining" if status.get("draining") else "ready" if status.get("ready") else "not ready"
     )
-    counts = [_counted(len(rows), name) for name, rows in tables.items()]
+    counts = [
+        _counted(len(rows), name) for name, rows in tables.items() if rows or name not in LATER
+    ]
     waiting = _counted(status.get("pending_calls", 0), "pending calls")
     held = _size(status.get("buffered_bytes", 0))
     paragraphs = [f"{state}: {', '.join((*counts, waiting))}, {held} in buffers"]

@@ -33,16 +33,22 @@ from relay.errors import (
     Revoked,
     UpgradeRequired,
 )
+from relay.faces import Forwarding, IForwardingFace, IRouterFace, Route
 from relay.http import Request
-from relay.interfaces import (
-    Forwarding,
-    IConversation,
-    IForwardingFace,
-    IGreeting,
-    IRouterFace,
-    Route,
+from relay.interfaces import IConversation, IGreeting
+from relay.vocabulary import (
+    Accept,
+    Call,
+    Close,
+    Enter,
+    Grant,
+    Granted,
+    Hello,
+    Join,
+    Offer,
+    OneTimeCode,
+    Reason,
 )
-from relay.vocabulary import Accept, Call, Close, Enter, Grant, Granted, Hello, Join, Offer, Reason
 
 SUPPORTED_VERSION = "13"
 KEY_BYTES = 16
@@ -243,13 +249,17 @@ class Reception:
         if route.greets:
             check_upgrade(request)
             return Admission(face, route, None, face.conversation(request, route, None))
+        credential = face.credential(request, route)
+        if isinstance(credential, OneTimeCode) and route.websocket:
+            check_upgrade(request)  # a code is spent once it was looked at
         claims = self.broker.tokens.verify(
-            face.credential(request, route), self._around.wheel.now()
+            credential, self._around.wheel.now(), self.broker.codes.take
         )
         if route.websocket:
             check_upgrade(request)
         grant = face.grant(claims, request, route)
-        self._check_limits(grant)
+        if route.websocket or route.forwards or grant.name is not None:
+            self._check_limits(grant)  # others, administrators for instance, hold no link
         if route.forwards:
             forwarding = cast(IForwardingFace, face).forwarding(request, route)
             try:

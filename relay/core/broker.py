@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, KeysView, Mapping, Sequence
 
 from twisted.logger import Logger
 
 from relay.auth import VerifiedTokens
-from relay.core.denials import Denial, Denials
+from relay.core.circuits import Circuits
+from relay.core.codes import Codes
+from relay.core.denials import Denials
 from relay.core.liveness import Entry
-from relay.core.publications import Publications, Published
+from relay.core.publications import Publications, Published, party
 from relay.core.registry import Registry
 from relay.core.session import Session
 from relay.core.standing import ICaller, PendingCall
-from relay.core.stream import Circuit, join
+from relay.core.stream import Circuit
 from relay.core.surroundings import Surroundings
 from relay.core.topic import Topic
 from relay.errors import GoingAway, ProtocolError, WrongName
+from relay.faces import LinkInfo
 from relay.interfaces import IStream
 from relay.settings.model import Callee
 from relay.vocabulary import (
     Accept,
     Call,
     Close,
+    Data,
     Enter,
     Event,
     Grant,
     Hello,
     Join,
+    Message,
     Offer,
     OfferName,
     Reason,
@@ -43,6 +48,7 @@ class Broker:
     """The router's switch.
 
     :param random_bits: an unpredictable integer below 2**n
+    :ivar codes: one-time codes that were handed out
     :ivar tokens: verifies what is shown to this router; what it remembers ends with a revocation
     :ivar publications: calls that are answered by other offers than those that they name
     """
@@ -55,17 +61,16 @@ class Broker:
         random_bits: Callable[[int], int],
     ) -> None:
         self.sessions: set[Session] = set()
-        self.circuits: set[Circuit] = set()
         self.topics: dict[TopicName, Topic] = {}
         self.denials = Denials()
         self.tokens = VerifiedTokens()
+        self.codes = Codes(around.wheel, random_bits)
         self.registry = Registry(around, random_bits, self._connect)
         self.publications = Publications()
         self.draining = False
         self._around = around
-        self._published_circuits: dict[Circuit, Published] = {}
+        self._circuits = Circuits(around)
         self._expiries: dict[Session, Entry] = {}
-        self._drained: list[Callable[[], None]] = []
 
     # -- before a handshake is over --------------------------------------------------------------
 
@@ -77,15 +82,21 @@ class Broker:
         self._check_open(intent, grant)
         if isinstance(intent, Offer):
             self.registry.judge_offer(intent)
-        elif isinstance(intent, Call):
+        elif isinstance(intent, Call | Enter):
             published = self._published(intent, grant)
-            if published is None:
-                self.registry.judge_call(intent)
-            else:
+            if published is not None:
                 with published.asked_for():
-                    self.registry.judge_call(published.call)
+                    self._judge_published(published)
+            elif isinstance(intent, Call):
+                self.registry.judge_call(intent)
         elif isinstance(intent, Join):
             self.registry.announced(intent)
+
+    def _judge_published(self, published: Published) -> None:
+        if published.enters is None:
+            self.registry.judge_call(published.call)
+        else:
+            self._around.ledger.admit()
 
     def hold_s(self, intent: Event | None) -> float:
         """:returns: how long a newcomer's handshake is held back, because its name flaps."""
@@ -130,35 +141,38 @@ class Broker:
         self._check_open(event, grant)
         if isinstance(event, Offer):
             self.registry.register(session, grant.subject, event)
-        elif isinstance(event, Call):
-            self._call(session, grant, event)
+        elif isinstance(event, Call | Enter):
+            self._reach(session, grant, event)
         elif isinstance(event, Join):
             pending = self.registry.announced(event)
             self._connect(pending, session, session.new_stream(event.stream))
-        elif isinstance(event, Enter):
-            self._enter(session, event)
         else:
             raise ProtocolError("a credential was already accepted")
 
     def call(self, caller: ICaller, grant: Grant, call: Call) -> None:
         """Somebody who has no link of their own calls. :raises RelayError: when it may not be."""
         self._check_open(call, grant)
-        self._call(caller, grant, call)
+        self._reach(caller, grant, call)
 
-    def _call(self, caller: ICaller, grant: Grant, call: Call) -> None:
-        published = self._published(call, grant)
-        if published is None:
-            self.registry.call(caller, grant.subject, call)
-            return
-        with published.asked_for():
-            self.registry.call(caller, published.caller, published.call, published)
+    def _reach(self, caller: ICaller, grant: Grant, event: Call | Enter) -> None:
+        published = self._published(event, grant)
+        if published is not None:
+            with published.asked_for():
+                if published.enters is None:
+                    self.registry.call(caller, published.caller, published.call, published)
+                else:
+                    self._invite(caller, published, published.enters)
+        elif isinstance(event, Call):
+            self.registry.call(caller, grant.subject, event)
+        else:
+            self.topic(event.topic).enter(caller.new_stream(event.stream), event)
 
-    def _published(self, call: Call, grant: Grant) -> Published | None:
+    def _published(self, event: Call | Enter, grant: Grant) -> Published | None:
         """:returns: what a call becomes; None: it stays what it is
 
         :raises AuthError: when it is not for this caller
         """
-        published = self.publications.find(call, grant)
+        published = self.publications.find(event, grant)
         if published is not None:
             now, target = self._around.wheel.now(), published.call.name
             self.denials.check(grant, now, (target,))
@@ -220,27 +234,37 @@ class Broker:
         :param until: in the clock's seconds; None: for as long as the router lives
         :returns: how many links were ended, and published calls of those that have none
         """
-        denial = self.denials.add(dialect, subject, offer, token_id, until)
+        now = self._around.wheel.now()
+        denial = self.denials.add(dialect, subject, offer, token_id, until, now)
         self.tokens.clear()
+        self.codes.revoke(denial)
         ended = 0
         for session in tuple(self.sessions):
             if session.grant is not None and denial.matches(session.grant, self._names(session)):
                 session.end(Reason.REVOKED)
                 ended += 1
-        return ended + self._revoke_published(denial)
-
-    def _revoke_published(self, denial: Denial) -> int:
-        """End what goes on under a name that no link stands for. :returns: how many calls"""
-        ended = 0
-        for circuit, published in tuple(self._published_circuits.items()):
-            if circuit.reason is None and published.is_meant(denial):
-                circuit.end(Reason.REVOKED)
-                ended += 1
+        ended += self._circuits.end_published(denial)
         for pending in self.registry.pending():
             if pending.published is not None and pending.published.is_meant(denial):
                 self._turn_away(pending, Reason.REVOKED)
                 ended += 1
         return ended
+
+    def permit(self, dialect: str, subject: str) -> None:
+        """Take back what was revoked of that subject alone; codes that were void stay so."""
+        self.denials.remove(dialect, subject)
+
+    def revoked(self, dialect: str) -> Sequence[str]:
+        """:returns: the subjects of the dialect that are revoked just now"""
+        return self.denials.subjects(dialect, self._around.wheel.now())
+
+    def links(self, dialect: str) -> Sequence[LinkInfo]:
+        """:returns: the dialect's live links"""
+        return [
+            LinkInfo(session.conversation, session.started)
+            for session in self.sessions
+            if session.grant is not None and session.grant.dialect == dialect
+        ]
 
     def _turn_away(self, pending: PendingCall, reason: Reason) -> None:
         self.registry.give_up(pending, reason)
@@ -259,8 +283,7 @@ class Broker:
         for session in tuple(self.sessions):
             if not session.streams():
                 session.end(Reason.GOING_AWAY)
-        self._drained.append(drained)
-        self._tell_drained()
+        self._circuits.when_over(drained)
 
     def end_all(self) -> None:
         """End every link that is left."""
@@ -277,6 +300,11 @@ class Broker:
 
     # -- circuits and topics ---------------------------------------------------------------------
 
+    @property
+    def circuits(self) -> KeysView[Circuit]:
+        """:returns: those that are not over"""
+        return self._circuits.live()
+
     def _connect(self, pending: PendingCall, host: Session, callee: IStream) -> None:
         """A call is answered: tell the caller, then let payload flow."""
         self.registry.forget(pending)
@@ -285,54 +313,40 @@ class Broker:
         if caller.closed:
             callee.reset(pending.caller.reason or Reason.PEER_CLOSED, None)
             return
-        name = str(Callee(pending.call.name, pending.call.service))
         if pending.published is not None:
-            pending.published.log_connected(caller, callee, host.grant)
-        around = self._around
-        circuit = join(
-            name, caller, callee, around.wheel, self._circuit_closed, around.limits.idle_s
-        )
-        if circuit.reason is None:
-            self.circuits.add(circuit)
-            if pending.published is not None:
-                self._published_circuits[circuit] = pending.published
+            pending.published.log_connected(caller, callee, party(host.grant))
+        name = str(Callee(pending.call.name, pending.call.service))
+        circuit = self._circuits.begin(name, caller, callee, pending.published)
         if pending.finished:
             circuit.finished(caller)
 
-    def _circuit_closed(self, circuit: Circuit) -> None:
-        self.circuits.discard(circuit)
-        self._published_circuits.pop(circuit, None)
-        up, down = circuit.bytes()
-        reason = circuit.reason or Reason.INTERNAL
-        self._around.metrics.circuit_closed(circuit.name.partition(":")[0], reason, up, down)
-        self.log.info(
-            "circuit closed: {offer} {link} -> {partner}, {bytes_in} bytes up, {bytes_out} down, "
-            "{seconds:.1f} s: {reason}",
-            event="circuit-closed",
-            offer=circuit.name,
-            link=circuit.caller.label,
-            partner=circuit.callee.label,
-            bytes_in=up,
-            bytes_out=down,
-            seconds=self._around.wheel.now() - circuit.started,
-            reason=reason.value,
-        )
-        self._tell_drained()
+    def _invite(self, caller: ICaller, published: Published, enters: Enter) -> None:
+        """A call is answered at once, by a topic."""
+        self._around.ledger.admit()
+        stream = caller.new_stream(enters.stream)
+        caller.perform(Accept(enters.stream))
+        if stream.closed:
+            return
+        guest = self.topic(enters.topic).invite(stream, enters)
+        published.log_connected(stream, guest, "its members")
+        self._circuits.begin(enters.topic, stream, guest, published)
 
-    def _tell_drained(self) -> None:
-        if self.draining and not self.circuits:
-            waiting, self._drained = self._drained, []
-            for drained in waiting:
-                drained()
-
-    def _enter(self, session: Session, event: Enter) -> None:
-        stream = session.new_stream(event.stream)
-        topic = self.topics.get(event.topic)
+    def topic(self, name: TopicName) -> Topic:
+        """:returns: the topic, made at its first use; it is gone once its last member has left"""
+        topic = self.topics.get(name)
         if topic is None:
-            topic = self.topics[event.topic] = Topic(
-                event.topic, self._around.ledger, self._around.metrics, self._topic_empty
-            )
-        topic.enter(stream, event)
+            topic = self.topics[name] = Topic(name, self._around, self._topic_empty)
+        return topic
+
+    def publish(self, name: TopicName, message: Message) -> None:
+        """Tell every reader of a topic, from nobody."""
+        topic = self.topics.get(name)
+        if topic is not None:
+            topic.publish(None, Data(message.payload, text=message.text))
+
+    def has_readers(self, name: TopicName) -> bool:
+        """:returns: whether anybody would hear of that"""
+        return name in self.topics and bool(self.topics[name].readers)
 
     def _topic_empty(self, topic: Topic) -> None:
         self.topics.pop(topic.name, None)

@@ -11,6 +11,9 @@ from relay.errors import LimitReached
 PRESSURE_SHARE = 0.75
 """Above this share of the cap, streams that drain nothing are ended."""
 
+TIGHT_SHARE = 0.5
+"""Above this share of the cap, who holds much already is to keep no more: others need it."""
+
 PRESSURE_STALL_S = 10.0
 CHECK_S = 1.0
 
@@ -58,6 +61,10 @@ class Ledger:
     def is_full(self) -> bool:
         """:returns: whether no more should wait than does already."""
         return self.total >= self.cap_bytes
+
+    def is_tight(self) -> bool:
+        """:returns: whether nobody should keep much more than others do."""
+        return self.total >= TIGHT_SHARE * self.cap_bytes
 
     def admit(self) -> None:
         """:raises LimitReached: when no further stream may begin."""

@@ -1,7 +1,8 @@
 """How long a daemon waits before it tries again.
 
 Nothing answers: 0.25 s doubling to 1 s with full jitter, so that a tunnel works within a second of
-the router's return. An answer refuses: 1 s doubling to 30 s, each +-25 %, ``Retry-After`` obeyed.
+the router's return. An answer refuses: 1 s doubling to 30 s, each +-25 %, ``Retry-After`` obeyed;
+a dialect may ask for shorter pauses.
 Replaced by another host: 1 s doubling to 5 min, until a registration lasts. After a link that stood
 and was lost: within 0.25 s, spread, since a router that dies loses a whole fleet at one moment.
 """
@@ -23,10 +24,12 @@ class Patience:
     """Remembers failures and names the next wait.
 
     :param random: uniform in [0, 1)
+    :param longest_s: the longest wait after a refusal, before it is spread
     """
 
-    def __init__(self, random: Callable[[], float]) -> None:
+    def __init__(self, random: Callable[[], float], longest_s: float = REFUSED_S[1]) -> None:
         self._random = random
+        self._longest_s = longest_s
         self._unreachable_s = 0.0
         self._refused_s = 0.0
         self._replaced_s = 0.0
@@ -39,7 +42,7 @@ class Patience:
 
     def refused(self, retry_after_s: float | None = None) -> float:
         """:returns: the wait after an answer that refused."""
-        low, high = REFUSED_S
+        low, high = REFUSED_S[0], self._longest_s
         self._refused_s = min(high, self._refused_s * 2 or low)
         wait_s = max(self._refused_s, min(retry_after_s or 0.0, MAX_RETRY_AFTER_S))
         return self._jittered(wait_s, at_least=retry_after_s)

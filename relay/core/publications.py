@@ -1,5 +1,8 @@
 """Published calls: a call of one name that an offer of another answers, as the operator says.
 
+A topic can be either: who enters one that is published is a caller, and a caller whom a topic
+answers takes a seat in it.
+
 The caller's grant is judged for the name that it asked for. Then the publication says who may go
 on, and only then is looked for what answers. A caller hears of no other name than its own.
 """
@@ -13,10 +16,17 @@ from typing import NamedTuple
 from twisted.logger import Logger
 
 from relay.core.denials import Denial
-from relay.errors import HostAbsent, LimitReached, NoSuchOffer, RelayError, WrongName
+from relay.errors import (
+    HostAbsent,
+    LimitReached,
+    NoSuchOffer,
+    RelayError,
+    WrongName,
+    WrongScope,
+)
 from relay.interfaces import IStream
 from relay.settings.model import Callee, Publication
-from relay.vocabulary import Call, Grant, Reason
+from relay.vocabulary import Call, Enter, Grant, OfferName, Reason, Role, TopicName
 
 log = Logger()
 
@@ -35,12 +45,14 @@ class Published(NamedTuple):
     :ivar asked: what the caller named
     :ivar call: what it is given
     :ivar grant: the caller's
+    :ivar enters: what it takes part in instead, where a topic answers
     """
 
     publication: str
     asked: Callee
     call: Call
     grant: Grant
+    enters: Enter | None = None
 
     @property
     def caller(self) -> str:
@@ -90,8 +102,11 @@ class Published(NamedTuple):
                 return kind(f"{text} {self.asked} now", retry_after_s=error.retry_after_s)
         return error
 
-    def log_connected(self, caller: IStream, callee: IStream, host: Grant | None) -> None:
-        """Write the line that says who reaches whom."""
+    def log_connected(self, caller: IStream, callee: IStream, host: str) -> None:
+        """Write the line that says who reaches whom.
+
+        :param host: whose the offer is
+        """
         log.info(
             "[publish {name}]: {call} of {caller} goes to {offer} of {host} ({link} -> {partner})",
             event="published-call",
@@ -99,7 +114,7 @@ class Published(NamedTuple):
             call=self.asked,
             caller=party(self.grant),
             offer=self.offer,
-            host=party(host),
+            host=host,
             link=caller.label,
             partner=callee.label,
             dialect=self.grant.dialect,
@@ -107,7 +122,12 @@ class Published(NamedTuple):
 
     def is_meant(self, denial: Denial) -> bool:
         """:returns: whether a revocation means the caller, or one of the two names"""
-        return denial.matches(self.grant, (self.asked.offer, self.call.name))
+        target = self.call.name
+        if denial.matches(self.grant, (self.asked.offer, target)):
+            return True
+        # one that says the dialect of the name along with it, which need not be the caller's
+        nobody = Grant(target.partition(":")[0], Role.CLIENT, "", target)
+        return denial.offer == target and denial.matches(nobody)
 
 
 class Publications:
@@ -119,19 +139,39 @@ class Publications:
     def __init__(self, publications: Iterable[Publication] = ()) -> None:
         self._by_source = {one.source: one for one in publications}
 
-    def find(self, call: Call, grant: Grant) -> Published | None:
+    def find(self, event: Call | Enter, grant: Grant) -> Published | None:
         """Find what a call becomes; a publication of its service outweighs one of its name.
 
         :param grant: the caller's, good for the name that it asks for
         :returns: None: nothing else than what it names
         :raises WrongName: when it is published, and not for this caller
+        :raises WrongScope: when who enters a topic may not do all that a caller does
         """
         if not self._by_source:
             return None
-        asked = Callee(call.name, call.service)
-        found = self._by_source.get(asked) or self._by_source.get(Callee(call.name))
+        if isinstance(event, Enter):
+            asked = Callee(OfferName(event.topic), topic=True)
+            found = self._by_source.get(asked)
+        else:
+            asked = Callee(event.name, event.service)
+            found = self._by_source.get(asked) or self._by_source.get(Callee(event.name))
         if found is None:
             return None
+        self._check_open(found, asked, grant)
+        if found.target.topic:
+            call = Call(found.target.offer, stream=event.stream)
+            return Published(found.name, asked, call, grant, _seat(found.target, event))
+        if isinstance(event, Enter):
+            if not (event.reads and event.writes):
+                raise WrongScope(f"{asked} is for those alone who may both read and write")
+            event = Call(OfferName(event.topic), stream=event.stream)
+        target = event._replace(
+            name=found.target.offer, service=found.target.service or self._kept(found, event)
+        )
+        return Published(found.name, asked, target, grant)
+
+    def _check_open(self, found: Publication, asked: Callee, grant: Grant) -> None:
+        """:raises WrongName: when it is not for this caller"""
         if found.clients:
             allowed = grant.subject in found.clients
         else:
@@ -141,14 +181,18 @@ class Publications:
                 f"{asked} is not open to {grant.subject or 'callers without a name'}",
                 f"name the caller in clients of [publish {found.name}]",
             )
-        target = call._replace(
-            name=found.target.offer, service=found.target.service or self._kept(found, call)
-        )
-        return Published(found.name, asked, target, grant)
 
     def _kept(self, found: Publication, call: Call) -> str:
         """:returns: the caller's own service, where the other dialect's are of the same kind"""
         return call.service if found.source.dialect == found.target.dialect else ""
+
+
+def _seat(target: Callee, event: Call | Enter) -> Enter:
+    """:returns: what a caller takes part in: who came to enter another topic may do no more here"""
+    topic = TopicName(target.offer)
+    if isinstance(event, Enter):
+        return event._replace(topic=topic)
+    return Enter(topic, stream=event.stream)
 
 
 def party(grant: Grant | None) -> str:

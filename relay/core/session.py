@@ -272,7 +272,7 @@ class Session(Carrier):
         if answer is None:
             self.link.abort()
         else:
-            self.link.close(answer)
+            self.link.close(answer, self.conversation.goodbye_s)
 
     def _failed(self, error: Exception) -> None:
         """What the peer did was wrong, or what we did: that ends this link and no other."""

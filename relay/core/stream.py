@@ -83,6 +83,10 @@ class Stream:
         """:returns: whether the partner has asked for a pause, or does not take what was read."""
         raise NotImplementedError
 
+    def untaken_bytes(self) -> int:
+        """:returns: bytes on their way to the far end; 0 where that cannot be known"""
+        return 0
+
     def outlet(self) -> IOutlet | None:
         """:returns: what takes payload for it unread; None: :meth:`send` has to"""
         return None

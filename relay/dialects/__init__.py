@@ -9,7 +9,7 @@ from zope.interface.verify import verifyObject
 
 import relay.dialects
 from relay.errors import ConfigurationError
-from relay.interfaces import IDialect
+from relay.faces import IDialect
 from relay.settings import DialectKeys
 from relay.vocabulary import Role
 

@@ -11,16 +11,17 @@ from typing import cast
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IAddress, ITransport
-from twisted.internet.protocol import Factory, connectionDone
+from twisted.internet.interfaces import ITransport
+from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 
 from relay.core.admission import Admission
 from relay.errors import BadRequest, CallFailed, NotFound, RelayError
+from relay.faces import Forwarding, IFeedFace, IRouterFace, Route
 from relay.http import Request, Response
-from relay.interfaces import Forwarding, IRouterFace, Route
 from relay.links.cutthrough import RawEnd, take_stream
+from relay.links.feeding import Feeding
 from relay.links.hall import Hall
 from relay.links.heads import as_request
 from relay.links.responses import BROKEN, encode_response, refusal
@@ -49,7 +50,7 @@ class FrontDoor(Visitor):
         self._face: IRouterFace | None = None
         self._body_limit = 0
         self._work: Deferred[None] | None = None
-        self._exchange: Exchange | None = None
+        self._exchange: Exchange | Feeding | None = None
         self._started = 0.0
         self._kept = False  # and nothing of another request has come yet
 
@@ -117,7 +118,7 @@ class FrontDoor(Visitor):
     @override
     def is_answering(self) -> bool:
         """:returns: whether a host is answering, or its answer is still being taken"""
-        return self._exchange is not None
+        return isinstance(self._exchange, Exchange)
 
     def _is_busy(self) -> bool:
         """:returns: whether a request is being answered"""
@@ -163,7 +164,7 @@ class FrontDoor(Visitor):
             return self._judge(request)  # admission refuses, counts and logs it
         if route.claims and self._is_taken(request, route.claims):
             raise BadRequest(f"/{route.claims[:200]}/ leads to another dialect here")
-        if route.websocket or route.forwards:
+        if route.websocket or route.forwards or route.feeds:
             self._judge(request, route)
         else:
             self._body_limit = route.body_bytes
@@ -203,6 +204,8 @@ class FrontDoor(Visitor):
                 return self._enter(admitted, request)
             if admitted.forwarding is not None and admitted.grant is not None:
                 return self._forward(admitted.forwarding, admitted.grant, request)
+            if admitted.route.feeds:
+                return self._feed(face, admitted.route, request)
         work = Deferred.fromCoroutine(self._serve(face, request, admitted))
         if not work.called:
             self._work = work
@@ -218,6 +221,9 @@ class FrontDoor(Visitor):
         if admission.conversation is not None:
             self._work = None
             return self._enter(admission, request)
+        if admission.route.feeds:
+            self._work = None
+            return self._feed(face, admission.route, request)
         assert admission.grant is not None, "only conversations begin without a grant"
         try:
             response = await face.answer(
@@ -275,6 +281,21 @@ class FrontDoor(Visitor):
             self._hall.broker.call(exchange, grant, forwarding.call)
         except RelayError as error:
             exchange.refuse(0, error)
+
+    def _feed(self, face: IRouterFace, route: Route, request: Request) -> None:
+        """Hand the body on as it comes."""
+        if self._closing or self.transport is None:
+            return
+        self._shaken()
+        try:
+            feeding = Feeding(self, request, cast(IFeedFace, face), route, self._hall.services)
+        except RelayError as error:
+            return self.failed(error)
+        self._exchange = feeding
+        self._reader.begin_again()
+        feeding.begin()
+        if self._read_over:
+            feeding.read_ended()
 
     def _shift(self) -> None:
         """Leave Twisted's transport, where that can be: what a host answers goes out at once."""
@@ -375,18 +396,3 @@ class FrontDoor(Visitor):
             return self._close()
         self._wait_for_head(KEEP_ALIVE_S)
         self.read_on()
-
-
-class FrontFactory(Factory):
-    """Makes front doors for one listener."""
-
-    noisy = False
-
-    def __init__(self, hall: Hall, faces: Callable[[], Sequence[IRouterFace]]) -> None:
-        self._hall = hall
-        self._faces = faces
-
-    @override
-    def buildProtocol(self, addr: IAddress | None) -> FrontDoor:
-        """A connection was accepted."""
-        return FrontDoor(self._hall, self._faces)

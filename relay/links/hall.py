@@ -14,8 +14,9 @@ from relay.core.admission import Admission, Reception
 from relay.core.broker import Broker
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
+from relay.faces import IServices
 from relay.http import Request
-from relay.interfaces import IConversation, IGreeting, ILink, IServices
+from relay.interfaces import IConversation, IGreeting, ILink
 from relay.links.cutthrough import FrameEnd, Hub, faster
 from relay.links.turns import Turns
 from relay.links.websocket import ServerLink, ServerLinkFactory, WebSocketLink
@@ -148,7 +149,7 @@ class Hall:
         most = min(most, self.limits.message_bytes or most)
         if not known:
             most = min(most, IGreeting(conversation).hello_bytes)
-        link.limit(conversation.frame_bytes, most, conversation.whole_messages)
+        link.limit(conversation.frame_bytes, most, conversation.whole_messages, conversation.utf8)
 
     def when_quiet(self, quiet: Callable[[], None]) -> None:
         """:param quiet: called once no answer is on its way, at once when none is"""

@@ -13,8 +13,8 @@ from relay.errors import (
     RelayError,
     TooLarge,
 )
+from relay.faces import IRouterFace, IWordedFace
 from relay.http import Request, Response
-from relay.interfaces import IRouterFace
 from relay.vocabulary import Reason
 
 REASON_HEADER = "X-Relay-Reason"
@@ -64,7 +64,10 @@ def encode_response(response: Response, keep: bool, head_only: bool) -> bytes:
     """
     lines = [f"HTTP/1.1 {response.status} {phrase(response.status)}"]
     lines += [f"{name}: {value}" for name, value in response.headers]
-    lines += [f"Content-Type: {response.content_type}", f"Content-Length: {len(response.body)}"]
+    if response.content_type is not None:
+        lines.append(f"Content-Type: {response.content_type}")
+    if response.status != HTTPStatus.NO_CONTENT:
+        lines.append(f"Content-Length: {len(response.body)}")
     if not keep:
         lines.append("Connection: close")
     head = "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n"
@@ -80,6 +83,8 @@ def refusal(
     :param request: says which form of a page is wanted; None: its head was not understood
     :returns: a short page with the reason in a header
     """
+    if face is not None and request is not None and IWordedFace.providedBy(face):
+        return face.refusal(error, request)
     headers = list(error.headers)
     if isinstance(error, MethodNotAllowed) and error.allow:
         headers.append(("Allow", error.allow))

@@ -102,7 +102,7 @@ class MemoryLink:
             self.pings += 1
             self._out.append(Ping())
 
-    def close(self, close: Close) -> None:
+    def close(self, close: Close, goodbye_s: float | None = None) -> None:
         """Send a Close behind what was sent; hear and say nothing more."""
         if self._open:
             self._out.append(close)
@@ -126,6 +126,10 @@ class MemoryLink:
     def is_blocked(self) -> bool:
         """:returns: False"""
         return False
+
+    def untaken_bytes(self) -> int:
+        """:returns: payload bytes that the far end has yet to take."""
+        return self.unsent_bytes
 
     def has_unsent(self) -> bool:
         """:returns: whether anything of ours, a ping included, was not taken."""

@@ -154,7 +154,7 @@ class PassingStream(FakeStream):
         self._source: IInlet | None = None
 
     @override
-    def outlet(self) -> IOutlet:  # type: ignore[override]  # the other one never has any
+    def outlet(self) -> IOutlet:
         """:returns: this"""
         return self
 

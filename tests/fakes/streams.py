@@ -5,6 +5,7 @@ from __future__ import annotations
 from zope.interface import implementer
 
 from relay.interfaces import ICircuit, IStream
+from relay.outlets import IOutlet
 from relay.vocabulary import Carries, Close, Data, Reason
 
 HALF_CLOSE = Carries(half_close=True)
@@ -17,6 +18,7 @@ class FakeStream:
     :ivar heard: what came for it
     :ivar events: what it was told, in order: ``finish``, ``reset REASON``, ``pause``, ``resume``
     :ivar left: what :meth:`has_left` says
+    :ivar untaken: what :meth:`untaken_bytes` says
     """
 
     def __init__(self, carries: Carries = HALF_CLOSE, label: str = "fake") -> None:
@@ -30,6 +32,7 @@ class FakeStream:
         self.events: list[str] = []
         self.left: bool | None = None
         self.refuses = False
+        self.untaken = 0
         self.paused = False
 
     # -- IStream -----------------------------------------------------------------------------------
@@ -62,6 +65,10 @@ class FakeStream:
         """Record."""
         self.events.append("forget")
 
+    def untaken_bytes(self) -> int:
+        """:returns: what the test says."""
+        return self.untaken
+
     def pause(self) -> None:
         """Record."""
         self.paused = True
@@ -76,8 +83,9 @@ class FakeStream:
         """:returns: whether the partner has asked for a pause."""
         return self.paused
 
-    def outlet(self) -> None:
+    def outlet(self) -> IOutlet | None:
         """:returns: None"""
+        return None
 
     def has_left(self) -> bool | None:
         """:returns: what the test says."""

@@ -52,6 +52,8 @@ class Talk:
     message_bytes = 1 << 24
     frame_bytes = 1 << 20
     passes = Passing.NOTHING
+    utf8 = True
+    goodbye_s: float | None = None
     payload_bytes = 0
     window_bytes: int | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from twisted.python.failure import Failure
 from relay.auth import LOGINS_WAITING, mint
 from relay.core.admission import Admission, Reception, check_upgrade
 from relay.core.broker import Broker
+from relay.core.services import Services
 from relay.core.session import Session
 from relay.dialects import find_dialects
+from relay.dialects.session_relay.router import SessionRelayFace
 from relay.errors import (
     BadRequest,
     HostAbsent,
@@ -27,11 +30,21 @@ from relay.errors import (
     UpgradeRequired,
     WrongRole,
 )
+from relay.faces import IRouterFace
 from relay.http import Request
-from relay.interfaces import IRouterFace
 from relay.settings.model import Limits
 from relay.vocabulary import Reason
 from tests.dialects.portal_samples import SAMPLES, request
+from tests.dialects.session_relay_rooms import (
+    HANDSHAKE,
+    OWN_SOCKET,
+    TOPIC,
+    V4,
+    V8,
+    Room,
+    finished,
+    request_of,
+)
 from tests.dialects.test_portal_tokens import C1, EXP, H1, NOW, SECRET, X1
 from tests.fakes import MemoryLink, World
 
@@ -154,6 +167,24 @@ def test_links_of_one_subject_are_counted_together() -> None:
     session.link.abort()
     session.end(Reason.FINISHED)
     door.admit(second)
+
+
+def test_links_without_a_name_keep_no_administrator_out() -> None:
+    """What becomes no link, and is for no name, is not held to the number of links."""
+    room = Room(without_booking=True)
+    door = Door(Limits(links_per_subject=1))
+    door.face, services = room.face, Services(door.broker, door.world.clock)
+    session = request_of("POST", f"/session/{TOPIC}", authorization=V8)
+    admission = door.admit(session)
+    assert admission.grant is not None
+    answer = door.face.answer(session, admission.route, admission.grant, services)
+    code = json.loads(finished(answer).body)["uri"].partition("=")[2]
+    door.face = SessionRelayFace(room.config, OWN_SOCKET)
+    path = f"/session/{TOPIC}?code={code}"
+    door.enter(request_of("GET", path, b"", **HANDSHAKE)._replace(http_version="1.1"))
+    door.face = room.face
+    assert isinstance(door.refuse(session), LimitReached)
+    door.admit(request_of("POST", "/bids/deny?bid=x&exp=4102444800", authorization=V4))
 
 
 def test_who_was_revoked_is_refused() -> None:

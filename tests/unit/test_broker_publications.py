@@ -309,7 +309,7 @@ def test_a_revocation_of_a_name_that_no_link_stands_for(desk: Desk) -> None:
     assert connected.told == waiting.told == ["failed revoked"]
     assert far.reason is None
     assert desk.broker.pending_calls() == 0
-    assert not desk.broker._published_circuits
+    assert not desk.broker.circuits
 
 
 def test_other_publications_disturb_no_circuit(desk: Desk) -> None:
@@ -324,4 +324,4 @@ def test_other_publications_disturb_no_circuit(desk: Desk) -> None:
     desk.caller()
     assert len(own.keys()) == 1
     callee.link.lose()
-    assert not desk.broker._published_circuits
+    assert not desk.broker.circuits

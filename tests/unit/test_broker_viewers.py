@@ -7,8 +7,8 @@ import pytest
 from relay.core.session import Session
 from relay.dialects.websocktunnel.mux import RouterMux
 from relay.errors import GoingAway, HostAbsent, LimitReached, RelayError, Revoked
+from relay.faces import Forwarding
 from relay.http import Request
-from relay.interfaces import Forwarding
 from relay.links.viewer.exchange import Exchange
 from relay.settings.model import Limits
 from relay.vocabulary import Answer, Call, Message, Offer, Reason

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from zope.interface.verify import verifyObject
 
+from relay.core.member import ASSURED_BYTES, MESSAGE_BYTES, Member
 from relay.core.session import Session
-from relay.core.topic import MESSAGE_BYTES, Member, Topic
+from relay.core.topic import Topic
 from relay.interfaces import ICircuit, IStream
-from relay.metrics import Metrics
 from relay.vocabulary import Data, Enter, Message, Reason, TopicName
 from tests.fakes import FakeStream, FakeSwitch, MemberTalk, MemoryLink, World, pump
 
@@ -21,12 +21,11 @@ class Hall:
         self, buffer_messages: int = 4, buffer_bytes: int = 1000, buffered_bytes: int = 1 << 28
     ) -> None:
         self.world = World(buffered_bytes)
-        self.metrics = Metrics()
+        self.metrics = self.world.around.metrics
         self.emptied: list[Topic] = []
         self.topic = Topic(
             NAME,
-            self.world.ledger,
-            self.metrics,
+            self.world.around,
             self.emptied.append,
             buffer_messages,
             buffer_bytes,
@@ -196,13 +195,13 @@ def test_who_has_left_is_forgotten() -> None:
     other.speak(b"queued")
     one.hang_up(Reason.LOST)
     other.speak(b"hello")
-    free(one)
+    assert one.partner is None
     assert heard(one) == []
     assert hall.emptied == []
     other.hang_up()
-    other.hang_up()
     assert hall.emptied == [hall.topic]
-    assert hall.topic.readers == hall.topic.members == set()
+    assert not hall.topic.readers
+    assert not hall.topic.members
 
 
 def test_what_waits_is_on_the_account() -> None:
@@ -224,6 +223,46 @@ def test_what_waits_is_on_the_account() -> None:
     writer.hang_up()
     assert hall.world.ledger.total == 0
     assert len(fast.payload()) == 130
+
+
+def test_what_waits_for_many_is_counted_once() -> None:
+    """It is there once, so that slow readers of one topic do not spend the memory of all."""
+    hall = Hall(100, 1 << 20, buffered_bytes=1000)
+    writer, fast, *slow = (hall.enter() for _ in range(22))
+    for member in slow:
+        busy(member)
+    for _ in range(4):
+        writer.speak(bytes(100), final=False)
+        writer.speak(bytes(100))
+    assert hall.world.ledger.total == 800
+    assert hall.lost() == 0
+    slow[0].hang_up()
+    for member in slow[1:-1]:
+        free(member)
+    assert hall.world.ledger.total == 800
+    free(slow[-1])
+    assert hall.world.ledger.total == 0
+    for member in (fast, *slow[1:]):
+        assert member.payload() == bytes(800)
+
+
+def test_slow_readers_leave_room_for_others() -> None:
+    """One that has much waiting gets no more once half of the memory is spent; others still do."""
+    hall = Hall(1000, 1 << 30, buffered_bytes=8 * ASSURED_BYTES)
+    writer, greedy = hall.enter(), hall.enter()
+    busy(greedy)
+    for _ in range(20):
+        writer.speak(bytes(ASSURED_BYTES // 2))
+    assert hall.world.ledger.total == 4 * ASSURED_BYTES
+    assert hall.lost() == hall.seats[greedy].lost == 12
+    modest = hall.enter()
+    busy(modest)
+    writer.speak(bytes(ASSURED_BYTES // 2))
+    writer.speak(bytes(ASSURED_BYTES // 2))
+    assert hall.seats[modest].lost == 0
+    writer.speak(b"too much")
+    assert hall.seats[modest].lost == 1
+    assert not hall.world.ledger.is_full()
 
 
 def test_a_reader_that_stands_still_is_cut_off_when_memory_is_short() -> None:

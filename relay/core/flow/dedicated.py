@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from relay.core.flow.link_stream import LinkStream
-from relay.outlets import IOutlet
+from relay.outlets import IFrameOutlet, IOutlet
 from relay.vocabulary import Close, Data, Finish, Passing, Reason, Reset
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ class DedicatedStream(LinkStream):
             return
         outlet = self.partner.outlet()
         if outlet is not None:
-            self.session.link.forward(self, outlet, text=passes is Passing.ALL)
+            # where a text would be a word to the other end, it is read, and goes as payload
+            as_it_is = self.partner.carries.text or not IFrameOutlet.providedBy(outlet)
+            self.session.link.forward(self, outlet, text=passes is Passing.ALL and as_it_is)
 
     def reset(self, reason: Reason, close: Close | None) -> None:
         """End the link; nobody wants what came early."""

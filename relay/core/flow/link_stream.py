@@ -61,6 +61,10 @@ class LinkStream(Stream):
         """:returns: whether the partner has asked for a pause."""
         return self._paused
 
+    def untaken_bytes(self) -> int:
+        """:returns: bytes on their way to the peer, those of the link's other streams too"""
+        return self.session.link.untaken_bytes()
+
     def send(self, data: Data) -> None:
         """Encode and hand to the link."""
         if not self.closed:

@@ -22,7 +22,7 @@ from relay.dialects.network_relay.host import run_host
 from relay.dialects.network_relay.keys import CLIENT_KEYS, HOST_KEYS, ROUTER_KEYS, TRAITS
 from relay.dialects.network_relay.paths import DIALECT
 from relay.dialects.network_relay.router import NetworkRelayFace, make_face
-from relay.interfaces import IDialect
+from relay.faces import IDialect
 from relay.outside import IOutward
 from relay.settings.model import DialectSettings, TunnelSettings
 from relay.settings.schema import Key, Traits

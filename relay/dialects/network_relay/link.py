@@ -37,6 +37,8 @@ class RelayLink:
     message_bytes = MESSAGE_BYTES
     frame_bytes = MESSAGE_BYTES
     drop_is_end = False
+    utf8 = True
+    goodbye_s: float | None = None
     dead_timer = True
 
     __slots__ = ("_assembly", "_binary", "carries", "upgrade_headers")

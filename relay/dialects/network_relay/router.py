@@ -33,8 +33,9 @@ from relay.errors import (
     Unreachable,
     UpgradeRequired,
 )
+from relay.faces import IRouterFace, IServices, Route
 from relay.http import Request, Response
-from relay.interfaces import IConversation, IRouterFace, IServices, Route
+from relay.interfaces import IConversation
 from relay.settings.credentials import CredentialsFile
 from relay.settings.model import DialectSettings
 from relay.vocabulary import Claims, Credential, Grant, Nothing

@@ -20,7 +20,7 @@ from relay.dialects.portal.host import run_host
 from relay.dialects.portal.router import PortalFace, make_face
 from relay.dialects.portal.tokens import SECRET_ENVIRONMENT, SECRET_KEYS, parse_portal_id
 from relay.dialects.portal.wire import check_service_name
-from relay.interfaces import IDialect
+from relay.faces import IDialect
 from relay.outside import IOutward
 from relay.settings.model import DialectSettings, TunnelSettings
 from relay.settings.schema import Key, Kind, Naming, Traits

@@ -61,6 +61,8 @@ class PortalConversation:
     drop_is_end = True
     dead_timer = False
     passes = Passing.NOTHING
+    utf8 = True
+    goodbye_s: float | None = None
     payload_bytes = 0
     window_bytes: int | None = None
     role = Role.HOST

@@ -36,8 +36,9 @@ from relay.errors import (
     UpgradeRequired,
     WrongRole,
 )
+from relay.faces import IRouterFace, IServices, Route
 from relay.http import Request, Response
-from relay.interfaces import IConversation, IRouterFace, IServices, Route
+from relay.interfaces import IConversation
 from relay.settings.model import DialectSettings, SecretSource
 from relay.vocabulary import (
     Answer,

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from relay.errors import BadRequest, MethodNotAllowed, NotFound
+from relay.faces import Route
 from relay.http import Request
-from relay.interfaces import Route
 from relay.vocabulary import CallKey, OfferName
 
 CONTROL = "host_control"

@@ -24,7 +24,7 @@ from relay.dialects.websocktunnel.keys import (
     no_client,
 )
 from relay.dialects.websocktunnel.router import WebsocktunnelFace, make_face
-from relay.interfaces import IDialect
+from relay.faces import IDialect
 from relay.outside import IOutward
 from relay.settings.model import DialectSettings, TunnelSettings
 from relay.settings.schema import Key, Traits

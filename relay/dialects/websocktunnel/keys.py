@@ -121,7 +121,7 @@ TRAITS = Traits(
     host_token="websocktunnel --id my-tunnel",
     no_client="its viewers need none; open {url} in a browser",
     general_environment=True,
-    naming=Naming(parse_id, nameless=True),
+    naming=Naming(parse_id, nameless=True, http=True),
 )
 
 

@@ -103,6 +103,8 @@ class Mux:
     drop_is_end = True
     dead_timer = True
     passes = Passing.NOTHING
+    utf8 = True
+    goodbye_s: float | None = None
     payload_bytes = 0
 
     __slots__ = ("_draining", "_open", "_reader", "intent", "upgrade_headers", "window_bytes")

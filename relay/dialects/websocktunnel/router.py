@@ -46,14 +46,9 @@ from relay.errors import (
     TooLarge,
     UpgradeRequired,
 )
+from relay.faces import Forwarding, IForwardingFace, IServices, Route
 from relay.http import Request, Response
-from relay.interfaces import (
-    Forwarding,
-    IConversation,
-    IForwardingFace,
-    IServices,
-    Route,
-)
+from relay.interfaces import IConversation
 from relay.settings.model import DialectSettings, SecretSource
 from relay.vocabulary import Answer, Call, Claims, Credential, Grant, Nothing, Offer, Reason, Role
 

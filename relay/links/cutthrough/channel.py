@@ -12,8 +12,8 @@ from typing import Protocol
 from OpenSSL import SSL
 
 from relay.links.cutthrough.pipe import Pipe, make_pipe
+from relay.outlets import Buffer
 
-Buffer = bytes | memoryview
 MAX_PARTS = 64
 """More pieces are joined before they are sent: a copy is cheaper than so many entries."""
 

@@ -18,11 +18,11 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from relay.interfaces import IStream
-from relay.links.cutthrough.channel import MAX_PARTS, Buffer, Channel
+from relay.links.cutthrough.channel import MAX_PARTS, Channel
 from relay.links.cutthrough.hub import HEADROOM, READ, READ_BYTES, WRITE, Hub
 from relay.links.linger import Linger
 from relay.links.sockets import send_room
-from relay.outlets import IInlet, IOutlet
+from relay.outlets import Buffer, IInlet, IOutlet
 
 KiB = 1024
 FIRST_READ_BYTES = 16 * KiB
@@ -67,6 +67,7 @@ class End:
     _linger: Linger | None = None
     _outlet: IOutlet | None = None
     _read_bytes: int = FIRST_READ_BYTES
+    _read_over: bool = False
     _source: IInlet | None = None
     _tail: deque[Buffer] | None = None
     _tail_bytes: int = 0
@@ -281,7 +282,8 @@ class End:
         """
         self._broken = True
         self._tail, self._tail_bytes = None, 0
-        if self._losing or self.channel.secure or self.channel.waiting_bytes():
+        nothing_comes = self._read_over or self.channel.secure or self.channel.waiting_bytes()
+        if self._losing or nothing_comes:
             self._losing = True
             self.hub.soon(self._lose_broken)
         else:

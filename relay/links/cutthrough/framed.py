@@ -23,15 +23,14 @@ from relay.links.cutthrough.end import FIRST_READ_BYTES
 from relay.links.cutthrough.gathering import Gathering
 from relay.links.cutthrough.hub import HEADROOM, Hub
 from relay.links.cutthrough.sender import FrameSender
-from relay.links.linger import Linger
-from relay.links.sockets import has_unsent
+from relay.links.linger import linger_for
+from relay.links.sockets import has_unsent, unsent_bytes
 from relay.links.websocket.codes import PROTOCOL_ERROR, REASONS_BY_CODE, reason_of
 from relay.links.websocket.engine import (
-    CLOSE_REPLY_S,
     PONG_BACKLOG_BYTES,
     PONG_HEAD_BYTES,
 )
-from relay.outlets import IFrameOutlet, IOutlet, ISplitter, Span
+from relay.outlets import IBroadcastOutlet, IFrameOutlet, IOutlet, ISplitter, Span
 from relay.vocabulary import Close, Message, Reason
 from relay.wire.wsframe import (
     BINARY,
@@ -56,7 +55,7 @@ def _shared(frame_bytes: int, message_bytes: int) -> tuple[int, int]:
     return frame_bytes, message_bytes
 
 
-@implementer(ILink, IFrameOutlet)
+@implementer(ILink, IFrameOutlet, IBroadcastOutlet)
 class FrameEnd(FrameSender):
     """A socket whose bytes are frames.
 
@@ -77,6 +76,7 @@ class FrameEnd(FrameSender):
     _passes_text: bool = False
     _reader: FrameReader | None = None
     _whole: bool = False
+    _utf8: bool = True
     _deaf: bool = False
     _told: bool = False
     _splitter: ISplitter | None = None
@@ -98,8 +98,10 @@ class FrameEnd(FrameSender):
 
     # -- ILink -----------------------------------------------------------------------------------
 
-    def limit(self, frame_bytes: int, message_bytes: int, whole: bool) -> None:
+    def limit(self, frame_bytes: int, message_bytes: int, whole: bool, utf8: bool = True) -> None:
         """Set what may arrive; 0 = no limit."""
+        if utf8 != self._utf8:
+            self._utf8 = utf8
         self._limits = _shared(frame_bytes, message_bytes)
         if self._reader is not None:
             self._reader.limit(frame_bytes, message_bytes)
@@ -122,17 +124,21 @@ class FrameEnd(FrameSender):
         """Undo :meth:`pause_reading`."""
         self.read_on(True)
 
-    def close(self, close: Close) -> None:
+    def close(self, close: Close, goodbye_s: float | None = None) -> None:
         """Send a Close behind all that was sent; drop what still arrives; wait within bounds."""
         self._let_go_of_receiver()
         self._send_close(close)
-        self._linger_on()
+        self._linger_on(goodbye_s)
 
     @override
     def abort(self) -> None:
         """Drop the connection at once."""
         self._let_go_of_receiver()
         super().abort()
+
+    def untaken_bytes(self) -> int:
+        """:returns: bytes that the peer has yet to take"""
+        return unsent_bytes(self)
 
     def has_unsent(self) -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
@@ -212,7 +218,7 @@ class FrameEnd(FrameSender):
                     spans = []
                 if self._passes(opcode):
                     kind = opcode
-                    if opcode == TEXT:
+                    if opcode == TEXT and self._utf8:
                         self._check_text(bytes(view[first:start]), final)
                     spans.append((first, start, final))
                 elif opcode == PING:
@@ -276,7 +282,9 @@ class FrameEnd(FrameSender):
             self._receiver.message_received(message)
 
     def _check_text(self, payload: bytes, final: bool) -> None:
-        """:raises FrameFault: when it is no UTF-8"""
+        """:raises FrameFault: when it is no UTF-8, and has to be"""
+        if not self._utf8:
+            return
         if self._decoder is None:
             self._decoder = codecs.getincrementaldecoder("utf-8")()
         try:
@@ -364,10 +372,10 @@ class FrameEnd(FrameSender):
         if receiver is not None:
             receiver.link_lost(close, reason, detail)
 
-    def _linger_on(self) -> None:
+    def _linger_on(self, goodbye_s: float | None = None) -> None:
         if self._linger is None and self.fd >= 0:
             self.read_on(True)
-            self._linger = Linger(self, self.hub.reactor, CLOSE_REPLY_S, self.lose, self.abort)
+            self._linger = linger_for(goodbye_s, self, self.hub.reactor, self.lose, self.abort)
 
     @override
     def connection_lost(self, reason: Failure) -> None:

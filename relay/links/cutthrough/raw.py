@@ -13,11 +13,11 @@ from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
-from relay.links.cutthrough.channel import Buffer, Channel, PlainChannel
+from relay.links.cutthrough.channel import Channel, PlainChannel
 from relay.links.cutthrough.end import FIRST_READ_BYTES, End
 from relay.links.cutthrough.hub import Hub
 from relay.links.cutthrough.pipe import Pipe
-from relay.outlets import IOutlet, Span
+from relay.outlets import Buffer, IOutlet, Span
 
 SPLICE_FROM_BYTES = 256 * 1024
 """A flow that has come to read so much at once is spliced, where it can be."""
@@ -186,6 +186,7 @@ class RawEnd(End):
     def read_ended(self) -> None:
         """The application sends no more."""
         self.read_on(False)
+        self._read_over = True
         self._protocol.readConnectionLost()
 
     def put(self, view: memoryview, spans: Sequence[Span], text: bool) -> bool:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 from zope.interface import implementer
 
-from relay.links.cutthrough.channel import Buffer, Channel
+from relay.links.cutthrough.channel import Channel
 from relay.links.cutthrough.end import End
 from relay.links.cutthrough.hub import Hub
-from relay.outlets import IOutlet, Span
+from relay.outlets import Buffer, IOutlet, Span
 from relay.vocabulary import Close, Message
 from relay.wire.wsframe import (
     BINARY,
@@ -65,6 +65,11 @@ class FrameSender(End):
         self._is_server = is_server
         self._sending = False
         super().__init__(hub, channel, tail)
+
+    @property
+    def masks(self) -> bool:
+        """:returns: whether ours is the side that masks"""
+        return not self._is_server
 
     def send_message(self, message: Message) -> None:
         """Send one message, or one part of it as a fragment."""
@@ -125,6 +130,14 @@ class FrameSender(End):
             parts += (header, view[start:end])
             size += len(header) + end - start
         if not self.push(parts, size) and not self._full:
+            self._full = True
+            self.filled()
+
+    def put_frames(self, parts: Sequence[Buffer]) -> None:
+        """Send frames that were built before."""
+        if self._closing:
+            return
+        if not self.push(parts, sum(map(len, parts))) and not self._full:
             self._full = True
             self.filled()
 

@@ -41,7 +41,7 @@ def faster(hub: Hub, link: WebSocketLink, conversation: IConversation) -> WebSoc
     channel, tail = taken
     end = FrameEnd(hub, channel, tail, isinstance(link, ServerLink), link.data)
     end.gone = link.gone
-    end.limit(link.max_frame_bytes, link.max_message_bytes, link.whole)
+    end.limit(link.max_frame_bytes, link.max_message_bytes, link.whole, link.utf8)
     link.let_go()
     return end
 

@@ -17,8 +17,9 @@ from zope.interface import implementer
 from relay.core.liveness import Entry, Wheel
 from relay.core.stream import Stream
 from relay.errors import BadAnswer, BadRequest, CallFailed, ProtocolError, RelayError
+from relay.faces import Forwarding
 from relay.http import Request
-from relay.interfaces import Forwarding, IStream
+from relay.interfaces import IStream
 from relay.links.cutthrough import RawEnd
 from relay.links.linger import STALL_S
 from relay.links.local_peer import far_end_has_closed
@@ -79,8 +80,7 @@ class Exchange(Stream):
         self._head = encode_request(
             terms.method, forwarding.target, forwarding.headers, terms.framing, terms.keep
         )
-        self._body = self._terms.framing.reader()
-        self._writer = self._terms.framing.writer()
+        self._body, self._writer = terms.framing.reader(), terms.framing.writer()
         self._answering: Answering | None = None  # made when there is something to await
         self._ended = False
         self._full = False

@@ -20,15 +20,12 @@ from typing_extensions import override
 from zope.interface import implementer
 
 from relay.interfaces import ILink, ILinkReceiver, IStream
-from relay.links.linger import Linger
-from relay.links.sockets import has_unsent
+from relay.links.linger import CLOSE_REPLY_S, Linger, linger_for
+from relay.links.sockets import has_unsent, unsent_bytes
 from relay.links.websocket.codes import MESSAGE_TOO_BIG, PROTOCOL_ERROR, REASONS_BY_CODE, reason_of
 from relay.links.websocket.rest import AT_REST, HANDSHAKE
 from relay.outlets import IOutlet
 from relay.vocabulary import Close, Message, Reason
-
-CLOSE_REPLY_S = 1.0
-"""How long a peer may take to answer our Close, once it has taken all that was sent before."""
 
 PART_BYTES = 256 * 1024
 """A longer message is handed on in parts."""
@@ -64,6 +61,7 @@ class WebSocketLink(WebSocketProtocol):
     :ivar gone: called with the link once the connection is gone
     :ivar max_frame_bytes: a longer frame ends the link
     :ivar max_message_bytes: a longer message ends it
+    :ivar utf8: whether a text that is no UTF-8 ends the link
     :ivar whole: whether messages are collected before they are handed on
     """
 
@@ -73,6 +71,7 @@ class WebSocketLink(WebSocketProtocol):
     max_frame_bytes: int = 0
     max_message_bytes: int = 0
     whole: bool = False
+    utf8: bool = True
     heard: bool = False
     cut: bool = False
     peer: str = ""  # which autobahn names in what it logs
@@ -94,8 +93,10 @@ class WebSocketLink(WebSocketProtocol):
 
     # -- ILink -----------------------------------------------------------------------------------
 
-    def limit(self, frame_bytes: int, message_bytes: int, whole: bool) -> None:
+    def limit(self, frame_bytes: int, message_bytes: int, whole: bool, utf8: bool = True) -> None:
         """Set what may arrive; 0 = no limit."""
+        if utf8 != self.utf8:
+            self.utf8 = self.utf8validateIncoming = utf8
         self.max_frame_bytes = frame_bytes
         self.max_message_bytes = message_bytes
         self.whole = whole
@@ -130,18 +131,22 @@ class WebSocketLink(WebSocketProtocol):
         if self.state == WebSocketProtocol.STATE_OPEN:
             self.sendFrame(opcode=9)
 
-    def close(self, close: Close) -> None:
+    def close(self, close: Close, goodbye_s: float | None = None) -> None:
         """Send a Close behind all that was sent; drop what still arrives; wait within bounds."""
         self._let_go_of_receiver()
         if self.state == WebSocketProtocol.STATE_OPEN:
             reason = close.text.encode()[:123] if close.text else None
             self.sendCloseFrame(close.code, reason if close.code is not None else None)
-        self._linger_on()
+        self._linger_on(goodbye_s)
 
     def abort(self) -> None:
         """Drop the connection at once."""
         self._let_go_of_receiver()
         self.dropConnection(abort=True)
+
+    def untaken_bytes(self) -> int:
+        """:returns: bytes that the peer has yet to take"""
+        return unsent_bytes(self.transport)
 
     def has_unsent(self) -> bool:
         """:returns: whether bytes of ours wait for the peer to take them."""
@@ -312,11 +317,11 @@ class WebSocketLink(WebSocketProtocol):
         if receiver is not None:
             receiver.link_lost(close, reason, detail)
 
-    def _linger_on(self) -> None:
+    def _linger_on(self, goodbye_s: float | None = None) -> None:
         if self._linger is None and self.state != WebSocketProtocol.STATE_CLOSED:
             self.resume_reading()
-            self._linger = Linger(
-                self.transport, self.clock, CLOSE_REPLY_S, self._release, self._abort_tail
+            self._linger = linger_for(
+                goodbye_s, self.transport, self.clock, self._release, self._abort_tail
             )
 
     def _release(self) -> None:
