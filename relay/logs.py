@@ -7,6 +7,7 @@ import re
 import sys
 from datetime import datetime
 from functools import lru_cache
+from pathlib import Path
 from typing import IO, cast
 
 from twisted.logger import (
@@ -141,6 +142,18 @@ def _format(event: LogEvent) -> str:
 
 def _escaped(found: re.Match[str]) -> str:
     return found[0].encode("unicode_escape").decode("ascii")
+
+
+def open_log(path: Path) -> IO[str]:
+    """Open what the log is appended to.
+
+    :returns: standard error when that cannot be, which it says there
+    """
+    try:
+        return open(path, "a", encoding="utf-8")
+    except OSError as error:
+        print(f"{path}: cannot be written: {error.strerror}; the log goes here", file=sys.stderr)
+        return sys.stderr
 
 
 def wanted(level: LogLevel, event: LogEvent) -> bool:

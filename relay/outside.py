@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 from relay.errors import CallerLeft, CannotConnect, Refused, RelayError
+from relay.faces import IRouterFace, IServices
 from relay.interfaces import IConversation, IStream
-from relay.vocabulary import Call, Ending, Event, Reason
+from relay.vocabulary import Call, Data, Ending, Enter, Event, Reason, TopicName
 
 FINAL_STATUSES = (401, 403)
 """Statuses by which most dialects refuse a credential or a name."""
@@ -37,6 +39,58 @@ class ITunnelSession(Interface):
 
     def when_closed() -> Awaitable[Ending]:
         """:returns: how the link ended, once it has; a fresh awaitable each time."""
+
+
+class HttpAnswer(NamedTuple):
+    """What a server answered.
+
+    :ivar headers: names in lower case
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class IResident(Interface):
+    """A member of a local topic that has no link."""
+
+    def say(payload: bytes, text: bool) -> None:
+        """Tell every other member."""
+
+    def leave() -> None:
+        """Give the seat up."""
+
+
+class IErrand(Interface):
+    """Something that runs on the side."""
+
+    def cancel() -> None:
+        """Give it up; harmless when it is over."""
+
+
+class ILocalRouter(Interface):
+    """A small router in a host: programs beside it connect to it, links of ours take part."""
+
+    services: IServices = Attribute("as a router's; its face is given them, too")
+
+    def listen(endpoint: str) -> Awaitable[str]:
+        """Serve the face at a Twisted server endpoint. :returns: the address that really listens
+
+        :raises CannotListen: when that cannot be
+        """
+
+    def enter(session: ITunnelSession, event: Enter) -> None:
+        """A link of ours becomes a member of a local topic, for as long as it stands."""
+
+    def reside(topic: TopicName, heard: Callable[[Data], None]) -> IResident:
+        """Become a member without a link.
+
+        :param heard: called with each whole message of the others
+        """
+
+    def compose(topic: TopicName, sources: Collection[TopicName]) -> None:
+        """From now on ``topic`` hears all that is said on ``sources``, and on no others."""
 
 
 RETRY_CALL_S = (0.1, 0.2, 0.4, 0.8)
@@ -84,8 +138,11 @@ class IOutward(Interface):
     def token() -> Awaitable[str]:
         """:returns: the tunnel's, read afresh. :raises TokenMissing, TokenInvalid, NoToken"""
 
-    def spawn(errand: Awaitable[None]) -> None:
-        """Run on the side; its failure is logged and harms nobody."""
+    def spawn(errand: Awaitable[None]) -> IErrand:
+        """Run on the side; its failure is logged and harms nobody.
+
+        :returns: by which it can be given up
+        """
 
     def websocket(
         path: str,
@@ -100,6 +157,29 @@ class IOutward(Interface):
         :raises Refused: for any other status
         :raises CannotConnect, TlsFailed: when there is nobody to talk to
         """
+
+    def http(
+        method: str, url: str, headers: Mapping[str, str], limit_bytes: int
+    ) -> Awaitable[HttpAnswer]:
+        """Ask an HTTP server, within 10 s, the tunnel's proxy and trust roots observed.
+
+        Redirections are followed within one origin; an answer says nothing of its connection.
+
+        :param url: absolute, ``http`` or ``https``; the request has no body
+        :param limit_bytes: a longer body is an error
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to, or no HTTP is spoken
+        """
+
+    def websocket_at(
+        url: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+    ) -> Awaitable[ITunnelSession]:
+        """As :meth:`websocket`, of an absolute URL (``ws`` or ``wss``)."""
+
+    def local_router(face: IRouterFace) -> ILocalRouter:
+        """:returns: a router of this tunnel's own, which ends with it"""
 
     def call(
         path: str,
@@ -140,7 +220,14 @@ class IOutward(Interface):
         """Connect to a local service. :raises TargetRefused: with the address and why."""
 
     def listen(endpoint: str, accepted: Callable[[IStream], None]) -> Awaitable[str]:
-        """Accept local connections. :returns: the address that really listens."""
+        """Accept local connections.
+
+        :param endpoint: Twisted server endpoint string; ``stdio:``; or ``ws:PORT``, perhaps with
+            ``:interface=ADDRESS``: WebSockets at any path, on loopback unless it says otherwise,
+            whose streams keep boundaries and kinds of messages
+        :returns: the address that really listens
+        :raises CannotListen, CannotConnect: when it cannot
+        """
 
     def join(caller: IStream, callee: IStream, name: str) -> Awaitable[Reason]:
         """Make a circuit of two streams. :returns: why it ended, once it has."""
@@ -149,12 +236,19 @@ class IOutward(Interface):
         """Wait until the tunnel is told to stop, or what it listens on has served its purpose."""
 
     def keep(
-        errand: Callable[[], Awaitable[ITunnelSession]], final: Collection[int] = FINAL_STATUSES
+        errand: Callable[[], Awaitable[ITunnelSession]],
+        final: Collection[int] = FINAL_STATUSES,
+        gives_up: bool = True,
+        name: str = "",
+        longest_s: float = 30.0,
     ) -> Awaitable[None]:
         """Do ``errand`` for ever: whenever its link ends, again, after a pause
-        (:mod:`relay.core.patience`).
+        (:mod:`relay.core.patience`). Several may be kept; cancelling one ends its link.
 
         :param final: HTTP statuses that refuse us for good, when they come at the first attempt
+        :param gives_up: whether any refusal is final
+        :param name: of the errand, where the tunnel has several; for the log
+        :param longest_s: the longest pause after a refusal
         :raises RelayError: when a refusal is final
         """
 

@@ -163,12 +163,13 @@ class TunnelsService(MainService):
             if tunnel.role is Role.CLIENT and traits.call:
                 what = f"{call_in_words(tunnel, door, dialect_keys())}: "
             self.log.info(
-                "{name}: {verb} {service}{endpoint}, {dialect} at {router}",
+                "{name}: {verb} {service}{endpoint}, {dialect}{at}{router}",
                 name=tunnel.name,
                 verb=verb,
                 service=what,
                 endpoint=door.endpoint,
                 dialect=tunnel.dialect,
+                at=" at " if tunnel.router else "",
                 router=tunnel.router,
             )
         # what is opened without a door of its own would be seen nowhere else
@@ -193,7 +194,9 @@ class TunnelsService(MainService):
             self._failed = True
             if isinstance(result.value, RelayError):
                 listening = isinstance(result.value, CannotListen)
-                what = "cannot start" if listening else f"gave up on {outward.settings.router}"
+                router = outward.settings.router
+                gave_up = f"gave up on {router}" if router else "gave up"
+                what = "cannot start" if listening else gave_up
                 outward.fault(what, result.value)
             else:
                 self.log.failure("{name}: the tunnel failed", result, name=name)

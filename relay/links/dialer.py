@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import urlsplit
 
-from twisted.internet import error as net_error
-from twisted.internet.abstract import isIPAddress
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint
-from twisted.internet.interfaces import IDelayedCall, IReactorTime, IStreamClientEndpoint
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.python.failure import Failure
 
-from relay.addresses import with_port
 from relay.errors import (
-    CannotConnect,
-    ConfigurationError,
     Misconfigured,
     NotARouter,
     Refused,
     RelayError,
 )
-from relay.links.proxy import ProxyEndpoint
+from relay.links.origin import Ways, explain, explain_lost, origin_of
 from relay.links.responses import REASON_HEADER
-from relay.links.secure import SecureFactory
 from relay.links.websocket import (
     ClientEngine,
     ClientLink,
@@ -32,13 +26,7 @@ from relay.links.websocket import (
     reason_of_word,
 )
 from relay.settings.model import TunnelSettings
-from relay.tls import ClientTls, TlsEndpoint
 from relay.vocabulary import Reason
-
-CONNECT_TIMEOUT_S = 10.0
-ATTEMPT_DELAY_S = 0.1
-"""Between the addresses of one name (RFC 8305, section 5: no less). Twisted notices only at the end
-of it that the last one refused (seen), so its own 0.3 s would add to each wait for a router."""
 
 SILENT_S = 5.0
 """A port that accepts and says nothing is reported after so long ..."""
@@ -46,8 +34,8 @@ SILENT_S = 5.0
 HANDSHAKE_TIMEOUT_S = 10.0
 """... and given up after so long."""
 
-DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 TEXT_LENGTH = 200
+REMEMBERED_SERVERS = 16
 
 REASONS_BY_STATUS = {
     401: Reason.TOKEN_INVALID,
@@ -77,25 +65,33 @@ PROXY_STATUSES = (401, 403, 429, 502, 503, 504)
 
 
 class Dialer:
-    """Opens WebSockets to one router.
+    """Opens WebSockets to one server.
 
-    :param settings: router URL, trust roots, expected name and proxy
+    :param settings: of the tunnel
+    :param ways: the tunnel's; None: the dialer has its own
+    :param address: URL of the server, and of what all paths are below; empty: the tunnel's router
+    :raises Misconfigured: when the tunnel has no router, and none is named
     """
 
-    def __init__(self, settings: TunnelSettings, reactor: IReactorTime) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: TunnelSettings,
+        reactor: IReactorTime,
+        ways: Ways | None = None,
+        address: str = "",
+    ) -> None:
         self._reactor = reactor
-        url = urlsplit(settings.router)
-        self._secure = url.scheme in ("wss", "https")
-        self._host = url.hostname or ""
-        self._port = url.port or DEFAULT_PORTS[url.scheme]
+        self.address = address or settings.router
+        if not self.address:
+            raise Misconfigured("this tunnel has no router", "name it")
+        url = urlsplit(self.address)
+        self._origin = origin_of(self.address)
         self._prefix = url.path.rstrip("/")
         self._query = url.query
-        self._tls: ClientTls | None = None
+        self._ways = ways or Ways(settings, reactor)
         mint = f'mint one with "relay token {settings.dialect} {settings.role.value}"'
         self._remedies = dict.fromkeys(TOKEN_REASONS, mint) | REMEDIES
         self._engine = ClientEngine(reactor)
-        self.address = settings.router
 
     async def open(
         self, path: str, headers: Mapping[str, str], silent: Deferred[None] | None = None
@@ -108,10 +104,10 @@ class Dialer:
         :raises Refused: for any other answer
         :raises CannotConnect, TlsFailed: when there is nobody to talk to
         """
-        scheme = "wss" if self._secure else "ws"
+        origin = self._origin
+        scheme = "wss" if origin.secure else "ws"
         query = self._query and ("&" if "?" in path else "?") + self._query
-        where = with_port(self._host, self._port)
-        url = f"{scheme}://{where}{self._prefix}{path}{query}"
+        url = f"{scheme}://{origin.where}{self._prefix}{path}{query}"
         factory = ClientLinkFactory(url, headers, self._engine)
         answer: Deferred[tuple[ClientLink, Mapping[str, str]]] = Deferred()
         factory.prepare = _Answer(answer, self._reactor, self._remedies).prepare
@@ -123,10 +119,14 @@ class Dialer:
                 report = self._reactor.callLater(SILENT_S, _fire, silent)
 
         try:
-            link = cast(ClientLink, await self._endpoint(accepted).connect(factory))
+            endpoint = self._ways.endpoint(origin, accepted)
+            link = cast(ClientLink, await endpoint.connect(factory))
+        except CancelledError:
+            _cancel(report)
+            raise
         except Exception as error:
             _cancel(report)
-            raise self._explain(error) from error
+            raise explain(origin, error) from error
         accepted()
         give_up = self._reactor.callLater(HANDSHAKE_TIMEOUT_S, answer.cancel)
         try:
@@ -138,71 +138,36 @@ class Dialer:
                 "is this the port of a relay router? it may also be hung, or speak TLS only (wss://)",
             ) from None
         except _Unanswered as unanswered:
-            raise self._explain_lost(unanswered.reason) from None
+            raise explain_lost(unanswered.reason) from None
         finally:
             _cancel(report)
             _cancel(give_up)
 
-    def _endpoint(self, accepted: Callable[[], None]) -> IStreamClientEndpoint:
-        settings = self._settings
-        endpoint: IStreamClientEndpoint
-        if settings.proxy:
-            endpoint = ProxyEndpoint(
-                self._reactor, settings.proxy, self._host, self._port, CONNECT_TIMEOUT_S
-            )
-        elif isIPAddress(self._host):
-            # the way by a name's addresses asks a thread, and costs three times as much
-            endpoint = TCP4ClientEndpoint(
-                self._reactor, self._host, self._port, timeout=CONNECT_TIMEOUT_S
-            )
-        else:
-            endpoint = HostnameEndpoint(
-                self._reactor,
-                self._host,
-                self._port,
-                timeout=CONNECT_TIMEOUT_S,
-                attemptDelay=ATTEMPT_DELAY_S,
-            )
-        if self._secure:
-            if self._tls is None:
-                self._tls = ClientTls(settings.ca_file)
-            name = settings.tls_name or self._host
-            endpoint = TlsEndpoint(
-                self._reactor, endpoint, self._tls, name, accepted=accepted, wrap=SecureFactory
-            )
-        return endpoint
 
-    def _explain(self, error: Exception) -> RelayError:
-        if isinstance(error, RelayError):
-            return error
-        if isinstance(error, ConfigurationError):
-            return Misconfigured("; ".join(error.faults), "correct that")
-        if isinstance(error, ValueError):
-            return Misconfigured(str(error), "correct that")
-        where = with_port(self._host, self._port)
-        if isinstance(error, net_error.DNSLookupError):
-            return CannotConnect(
-                f"the name {self._host} is not known", "check the name, and the DNS of this machine"
-            )
-        if isinstance(error, net_error.ConnectionRefusedError):
-            return CannotConnect(
-                f"nothing listens at {where}", "is the router running, and is the port right?"
-            )
-        if isinstance(error, net_error.TimeoutError | net_error.ConnectingCancelledError):
-            return CannotConnect(
-                f"{where} does not answer", "check the address, and firewalls on the way"
-            )
-        if isinstance(error, net_error.ConnectError):
-            return CannotConnect(f"{where}: {error.args[-1] if error.args else error}")
-        return CannotConnect(f"{where}: {error}")
+class Dialers:
+    """The dialers of one tunnel: that of its router, and of other servers that it is sent to.
 
-    def _explain_lost(self, failure: Failure) -> RelayError:
-        if failure.check(net_error.ConnectionDone, net_error.ConnectionLost):
-            return NotARouter(
-                "it closed the connection without an answer",
-                "is this the port of a relay router? if it speaks TLS only, use wss://",
-            )
-        return CannotConnect(failure.getErrorMessage())
+    The last few are remembered.
+    """
+
+    def __init__(self, settings: TunnelSettings, reactor: IReactorTime, ways: Ways) -> None:
+        self._settings = settings
+        self._reactor = reactor
+        self._ways = ways
+        self._known: OrderedDict[str, Dialer] = OrderedDict()
+
+    def of(self, server: str) -> Dialer:
+        """:param server: its URL, without a path; empty: the tunnel's router
+
+        :raises Misconfigured: when the tunnel has no router
+        """
+        dialer = self._known.pop(server, None)
+        if dialer is None:
+            dialer = Dialer(self._settings, self._reactor, self._ways, server)
+        self._known[server] = dialer
+        if len(self._known) > REMEMBERED_SERVERS:
+            self._known.popitem(last=False)
+        return dialer
 
 
 class _Unanswered(Exception):

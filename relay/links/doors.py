@@ -9,6 +9,7 @@ from typing import cast
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.endpoints import clientFromString
 from twisted.internet.interfaces import IDelayedCall, IListeningPort, IReactorTime
+from twisted.internet.protocol import Factory
 
 from relay.addresses import with_port
 from relay.errors import CannotConnect, TargetRefused
@@ -54,10 +55,20 @@ class Doors:
         if endpoint.partition(":")[0] == "stdio":
             return self._listen_stdio(accepted)
         factory = LocalFactory(self._reactor, self._hub, accepted, lambda _: None)
+        return await self.open(endpoint, factory)
+
+    async def open(self, endpoint: str, factory: Factory, shown: str = "") -> str:
+        """Accept connections of any kind.
+
+        :param endpoint: Twisted server endpoint string
+        :param shown: the endpoint as configured, where that differs
+        :returns: the address that really listens
+        :raises CannotListen: when it cannot
+        """
         port = await listen(self._reactor, endpoint, factory)
         self._ports.append(port)
         address = port.getHost()
-        self.addresses.append((endpoint, address))
+        self.addresses.append((shown or endpoint, address))
         self._count()
         number = getattr(address, "port", None)
         return endpoint if number is None else with_port(getattr(address, "host", ""), number)

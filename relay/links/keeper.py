@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.core.patience import BRIEF_S, Patience
+from relay.core.patience import BRIEF_S, REFUSED_S, Patience, Repetition
 from relay.core.session import Session
 from relay.errors import (
     AuthError,
@@ -44,7 +44,10 @@ class IKept(TypingProtocol):
     """Whose errand is kept."""
 
     settings: TunnelSettings
-    asked_at: float
+
+    @property
+    def asked_at(self) -> float:
+        """:returns: when the router last asked for something"""
 
     def now(self) -> float:
         """:returns: Unix seconds."""
@@ -57,6 +60,50 @@ class IKept(TypingProtocol):
 
     def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
         """An attempt failed."""
+
+
+class IKeeping(IKept, TypingProtocol):
+    """Who keeps several errands."""
+
+    def fault(
+        self,
+        what: str,
+        error: RelayError,
+        next_try_s: float | None = None,
+        repetition: Repetition | None = None,
+    ) -> None:
+        """An attempt failed. :param repetition: thins out what is logged"""
+
+
+class NamedErrand:
+    """One errand of several: what another one says does not hide what this one does."""
+
+    def __init__(self, keeping: IKeeping) -> None:
+        self._keeping = keeping
+        self._repetition = Repetition()
+        self.settings = keeping.settings
+
+    @property
+    def asked_at(self) -> float:
+        """:returns: when the router last asked for something"""
+        return self._keeping.asked_at
+
+    def now(self) -> float:
+        """:returns: Unix seconds."""
+        return self._keeping.now()
+
+    def stood(self) -> None:
+        """The errand's link stands."""
+        self._repetition.forget()
+        self._keeping.stood()
+
+    def lost(self, text: str) -> None:
+        """The errand's link ended."""
+        self._keeping.lost(text)
+
+    def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
+        """An attempt failed."""
+        self._keeping.fault(what, error, next_try_s, self._repetition)
 
 
 _NOWHERE = IPv4Address("TCP", "0.0.0.0", 0)
@@ -74,6 +121,9 @@ class Keeper:
 
     :param kept: whose errand it is
     :param final: statuses that refuse us for good when they come first
+    :param gives_up: whether any refusal is final
+    :param name: of the errand, where there are several
+    :param longest_s: the longest pause after a refusal
     """
 
     log = Logger()
@@ -84,8 +134,14 @@ class Keeper:
         errand: Callable[[], Awaitable[ITunnelSession]],
         reactor: IReactorTime,
         final: Collection[int] = FINAL_STATUSES,
+        gives_up: bool = True,
+        name: str = "",
+        longest_s: float = REFUSED_S[1],
     ) -> None:
         self._final_statuses = final
+        self._gives_up = gives_up
+        self._prefix = f"{name}: " if name else ""
+        self._stopping = False
         self._final: Deferred[None] = Deferred()
         self._kept = kept
         self._errand = errand
@@ -93,7 +149,7 @@ class Keeper:
         self._service = ClientService(
             self, Factory.forProtocol(_Standing), retryPolicy=self.pause_s, clock=reactor
         )
-        self._patience = Patience(random.SystemRandom().random)
+        self._patience = Patience(random.SystemRandom().random, longest_s)
         self._stood_ever = False
         self._next_s = 0.0
 
@@ -107,6 +163,7 @@ class Keeper:
 
     async def stop(self) -> None:
         """End the link and try no more."""
+        self._stopping = True
         await maybeDeferred(self._service.stopService)
 
     def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
@@ -142,15 +199,19 @@ class Keeper:
         return protocol
 
     def _failed(self, error: RelayError) -> None:
+        if self._stopping:
+            return  # what was cancelled may say so in words of its own
         settings = self._kept.settings
-        what = f"cannot reach {settings.router}"
+        # in a query there may be a code
+        where = "" if self._prefix else settings.router.partition("?")[0]
+        what = f"{self._prefix}cannot {f'reach {where}' if where else 'connect'}"
         refused_us = isinstance(error, AuthError) or (
             isinstance(error, Refused) and error.status in self._final_statuses
         )
         final = settings.reconnect == "no" or (
             refused_us and not self._stood_ever and settings.reconnect != "always"
         )
-        if final:
+        if final and self._gives_up:
             self._give_up(error)
             return
         answered = isinstance(error, Refused | TlsFailed | AuthError) or not getattr(
@@ -180,16 +241,16 @@ class Keeper:
             asked_s_ago = self._kept.now() - self._kept.asked_at
             self._next_s = 0.0 if asked_s_ago < JUST_ASKED_S else self._patience.ended(lasted_s)
             why = f"the link to the router ended ({reason.value})"
-        self._kept.lost(f"{why}; connecting again in {self._next_s:.1f} s")
-        if self._kept.settings.reconnect == "no":
+        if not self._stopping:
+            self._kept.lost(f"{self._prefix}{why}; connecting again in {self._next_s:.1f} s")
+        if self._kept.settings.reconnect == "no" and self._gives_up:
             self._give_up(CannotConnect(why))
         protocol.connectionLost(Failure(CannotConnect(why)))
 
     def _broken(self, failure: Failure, protocol: Protocol) -> None:
         # a bug of ours must not leave a host without a link for ever
-        self.log.failure(
-            "{name}: cannot tell why the link ended", failure, name=self._kept.settings.name
-        )
+        name = f"{self._prefix}{self._kept.settings.name}"
+        self.log.failure("{name}: cannot tell why the link ended", failure, name=name)
         self._next_s = self._patience.refused()
         protocol.connectionLost(failure)
 

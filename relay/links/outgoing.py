@@ -64,7 +64,10 @@ class OutgoingLinks:
         self._begun += 1
         link.gone = self._link_gone
         link.limit(
-            conversation.frame_bytes, conversation.message_bytes, conversation.whole_messages
+            conversation.frame_bytes,
+            conversation.message_bytes,
+            conversation.whole_messages,
+            conversation.utf8,
         )
         held = faster(self._hub, link, conversation) if self._settings.cut_through else link
         self._open.add(held)

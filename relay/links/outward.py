@@ -8,48 +8,47 @@ from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.core.patience import Repetition
+from relay.core.patience import REFUSED_S, Repetition
 from relay.core.session import Session
-from relay.core.stream import Circuit, join
 from relay.core.surroundings import Surroundings
 from relay.errors import (
     GoingAway,
-    NoSuchOffer,
     Refused,
     RelayError,
-    TargetForbidden,
-    TargetRefused,
 )
+from relay.faces import IRouterFace
 from relay.interfaces import IConversation, IStream
+from relay.links.asking import Asker
 from relay.links.cutthrough import Hub
-from relay.links.dialer import Dialer
+from relay.links.dialer import Dialers
 from relay.links.doors import Doors, connect_service
-from relay.links.keeper import Keeper
+from relay.links.keeper import Keeper, NamedErrand
+from relay.links.local_router import LocalRoom, LocalRouter
+from relay.links.origin import SOCKET_SCHEMES, Ways, place_of
 from relay.links.outgoing import CallAttempt, OutgoingLinks, Registration
 from relay.links.resolving import Resolver
+from relay.links.socket_door import SOCKET_DOOR, SocketDoor
 from relay.links.token_command import Tokens
-from relay.outside import FINAL_STATUSES, IOutward, ITunnelSession
+from relay.links.tunnel_circuits import TunnelCircuits
+from relay.outside import (
+    FINAL_STATUSES,
+    HttpAnswer,
+    IErrand,
+    ILocalRouter,
+    IOutward,
+    ITunnelSession,
+)
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Event, Reason
 
 DRAIN_CHECK_S = 0.1
-FAILED_CALLS: dict[Reason, RelayError] = {
-    Reason.TARGET_REFUSED: TargetRefused(
-        "the host could not connect to its service", "look at the host's log"
-    ),
-    Reason.NO_SUCH_OFFER: NoSuchOffer("the host does not offer that service"),
-    Reason.TARGET_FORBIDDEN: TargetForbidden("the host does not allow that target"),
-}
-"""A host that cannot serve a call accepts it and ends it at once; the user is told as of a
-refusal.
-"""
 
 
 @implementer(IOutward)
@@ -74,15 +73,22 @@ class Outward:
         connected: Callable[[], None],
     ) -> None:
         self.settings = settings
+        self._hub = hub
         self._local_hub = hub if settings.cut_through else None
         self.doors = Doors(reactor, self._local_hub, self._end_serving)
-        self.circuits: set[Circuit] = set()
         self.asked_at = -math.inf
         self._reactor = reactor
-        limits = replace(around.limits, window_bytes=settings.window_bytes)
+        limits = replace(
+            around.limits,
+            window_bytes=settings.window_bytes,
+            cut_through=settings.cut_through,
+        )
         self._around = replace(around, limits=limits)
         self._connected = connected
-        self._dialer = Dialer(settings, reactor)
+        self._circuits = TunnelCircuits(settings, self._around, self.fault)
+        ways = Ways(settings, reactor)
+        self._asker = Asker(ways, reactor)
+        self._dialers = Dialers(settings, reactor, ways)
         self._resolver = Resolver(cast(IReactorFromThreads, reactor))
         self._tokens = Tokens(settings.token, reactor, self.report)
         self._links = OutgoingLinks(settings, self._around, hub, self._asked)
@@ -91,7 +97,8 @@ class Outward:
         self._silence = Repetition()
         self._stood_once = False
         self._stopping = False
-        self._keeper: Keeper | None = None
+        self._keepers: set[Keeper] = set()
+        self._rooms: list[LocalRoom] = []
         self._served: list[Deferred[None]] = []
         self._hurried = False
 
@@ -105,7 +112,7 @@ class Outward:
         """Wait."""
         return deferLater(self._reactor, seconds)
 
-    def spawn(self, errand: Awaitable[None]) -> None:
+    def spawn(self, errand: Awaitable[None]) -> IErrand:
         """Run on the side."""
         running = ensureDeferred(cast("Deferred[None]", errand))
         self._errands.add(running)
@@ -113,12 +120,15 @@ class Outward:
         def over(result: object) -> None:
             self._errands.discard(running)
             if isinstance(result, Failure) and not self._stopping:
+                if result.check(CancelledError):
+                    return  # it was given up
                 if isinstance(result.value, RelayError):
                     self.fault("an errand", result.value)
                 else:
                     self.log.failure("{name}: an errand failed", result, name=self.settings.name)
 
         running.addBoth(over)
+        return cast(IErrand, running)
 
     async def token(self) -> str:
         """Read the tunnel's token afresh."""
@@ -134,12 +144,44 @@ class Outward:
         handle: Callable[[Event], None],
     ) -> ITunnelSession:
         """Open a WebSocket below the router's URL."""
+        return await self._dial("", path, headers, conversation, handle)
+
+    async def websocket_at(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+    ) -> ITunnelSession:
+        """Open a WebSocket at an absolute URL."""
+        origin, target = place_of(url, SOCKET_SCHEMES)
+        server = f"{SOCKET_SCHEMES[origin.secure]}://{origin.where}"
+        return await self._dial(server, target, headers, conversation, handle)
+
+    async def http(
+        self, method: str, url: str, headers: Mapping[str, str], limit_bytes: int
+    ) -> HttpAnswer:
+        """Ask an HTTP server."""
         if self._stopping:
             raise GoingAway("this program is stopping")
+        return await self._asker.ask(method, url, headers, limit_bytes)
+
+    async def _dial(
+        self,
+        server: str,
+        path: str,
+        headers: Mapping[str, str],
+        conversation: Callable[[Mapping[str, str]], IConversation],
+        handle: Callable[[Event], None],
+    ) -> Session:
+        """:param server: its URL without a path; empty: the tunnel's router"""
+        if self._stopping:
+            raise GoingAway("this program is stopping")
+        dialer = self._dialers.of(server)
         silent: Deferred[None] = Deferred()
-        silent.addCallback(lambda _: self._report_silence())
+        silent.addCallback(lambda _: self._report_silence(dialer.address))
         try:
-            link, answer = await self._dialer.open(path, headers, silent)
+            link, answer = await dialer.open(path, headers, silent)
         except Refused as error:
             self._tokens.refused(error)
             raise
@@ -192,40 +234,24 @@ class Outward:
 
     async def listen(self, endpoint: str, accepted: Callable[[IStream], None]) -> str:
         """Accept local connections."""
+        if endpoint.partition(":")[0] == SOCKET_DOOR:
+            door = SocketDoor(self.settings, self._reactor, self._around, self._hub, self.doors)
+            self._rooms.append(door)
+            return await door.listen(endpoint, accepted)
         return await self.doors.listen(endpoint, accepted)
+
+    def local_router(self, face: IRouterFace) -> ILocalRouter:
+        """Make a router of this tunnel's own."""
+        router = LocalRouter(
+            face, self.settings, self._reactor, self._around, self._hub, self.doors
+        )
+        self._rooms.append(router)
+        return router
 
     def join(self, caller: IStream, callee: IStream, name: str) -> Deferred[Reason]:
         """Make a circuit of two streams."""
-        over: Deferred[Reason] = Deferred()
-
-        def closed(circuit: Circuit) -> None:
-            self.circuits.discard(circuit)
-            self._circuit_closed(circuit)
-            over.callback(circuit.reason or Reason.INTERNAL)
-
-        circuit = join(name, caller, callee, self._around.wheel, closed)
-        if circuit.reason is None:
-            self.circuits.add(circuit)
         self._repetition.forget()
-        return over
-
-    def _circuit_closed(self, circuit: Circuit) -> None:
-        up, down = circuit.bytes()
-        reason = circuit.reason or Reason.INTERNAL
-        self._around.metrics.circuit_closed(self.settings.dialect, reason, up, down)
-        if reason in FAILED_CALLS:
-            self.fault(f"call for {circuit.name}", FAILED_CALLS[reason])
-        self.log.info(
-            "{name}: circuit closed: {offer}, {bytes_in} bytes up, {bytes_out} down, "
-            "{seconds:.1f} s: {reason}",
-            event="circuit-closed",
-            name=self.settings.name,
-            offer=circuit.name,
-            bytes_in=up,
-            bytes_out=down,
-            seconds=self._around.wheel.now() - circuit.started,
-            reason=reason.value,
-        )
+        return self._circuits.join(caller, callee, name)
 
     # -- staying -------------------------------------------------------------------------------
 
@@ -240,10 +266,18 @@ class Outward:
         self,
         errand: Callable[[], Awaitable[ITunnelSession]],
         final: Collection[int] = FINAL_STATUSES,
+        gives_up: bool = True,
+        name: str = "",
+        longest_s: float = REFUSED_S[1],
     ) -> None:
         """Do ``errand`` for ever."""
-        self._keeper = Keeper(self, errand, self._reactor, final)
-        await self._keeper.run()
+        kept = NamedErrand(self) if name else self
+        keeper = Keeper(kept, errand, self._reactor, final, gives_up, name, longest_s)
+        self._keepers.add(keeper)
+        try:
+            await keeper.run()
+        finally:
+            self._keepers.discard(keeper)
 
     def stood(self) -> None:
         """The tunnel's offer stands."""
@@ -275,10 +309,19 @@ class Outward:
         if not self._stopping:
             self.report(text)
 
-    def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
-        """Log one line: what failed, why, and what to try."""
+    def fault(
+        self,
+        what: str,
+        error: RelayError,
+        next_try_s: float | None = None,
+        repetition: Repetition | None = None,
+    ) -> None:
+        """Log one line: what failed, why, and what to try.
+
+        :param repetition: thins out; None: the tunnel's own
+        """
         text = f"{what} ({error.reason.value}: {error.text})"
-        if self._stopping or not self._repetition.says(text):
+        if self._stopping or not (repetition or self._repetition).says(text):
             return
         self.log.error(
             "{name}: {what} ({reason}: {text}{remedy}){next_try}",
@@ -294,14 +337,18 @@ class Outward:
         """Close what listens, let circuits end within ``drain_s``, then end the rest."""
         self._stopping = True
         await self.doors.close()
-        if self._keeper is not None:
-            await self._keeper.stop()
+        for keeper in tuple(self._keepers):
+            await keeper.stop()
         self._links.end_unused()
         await self._drained(drain_s)
         self._links.end_all()
+        for room in self._rooms:
+            room.end()
         for running in tuple(self._errands):
             running.cancel()
         self._end_serving()
+        if not self._hurried:
+            await DeferredList([room.when_empty() for room in self._rooms])
         if not self._hurried:
             await self._links.when_gone()
 
@@ -309,10 +356,12 @@ class Outward:
         """Stop waiting for circuits to end, and for what was sent last to get out."""
         self._hurried = True
         self._links.wait_no_more()
+        for room in self._rooms:
+            room.wait_no_more()
 
     async def _drained(self, drain_s: float) -> None:
         waited_s = 0.0
-        while self.circuits and waited_s < drain_s and not self._hurried:
+        while self._circuits and waited_s < drain_s and not self._hurried:
             await self.sleep(DRAIN_CHECK_S)
             waited_s += DRAIN_CHECK_S
 
@@ -324,8 +373,8 @@ class Outward:
     def _asked(self) -> None:
         self.asked_at = self.now()
 
-    def _report_silence(self) -> None:
-        text = f"{self._dialer.address} accepts connections but has said nothing for 5 s"
+    def _report_silence(self, address: str) -> None:
+        text = f"{address} accepts connections but has said nothing for 5 s"
         if self._silence.says(text):
             question = "" if self._stood_once else " (is this the port of a relay router?)"
             self.report(f"{text}{question}; waiting on")

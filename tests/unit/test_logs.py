@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from twisted.logger import LogLevel, formatEvent
 from twisted.python.failure import Failure
 
-from relay.logs import LINE_CHARACTERS, LineObserver, json_line, text_line
+from relay.logs import LINE_CHARACTERS, LineObserver, json_line, open_log, text_line
 
 
 def event(text: str, **fields: object) -> dict[str, object]:
@@ -143,3 +144,18 @@ def test_the_time_of_a_line(time: float) -> None:
     """In the local zone, to the millisecond."""
     expected = datetime.fromtimestamp(time).astimezone().isoformat(timespec="milliseconds")
     assert text_line({"log_time": time}).partition(" ")[0] == expected
+
+
+def test_a_file_is_appended_to(tmp_path: Path) -> None:
+    """What stands in it stays."""
+    path = tmp_path / "relay.log"
+    path.write_text("before\n")
+    with open_log(path) as out:
+        out.write("after\n")
+    assert path.read_text() == "before\nafter\n"
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The log goes to standard error, which says why."""
+    assert open_log(tmp_path) is sys.stderr
+    assert f"{tmp_path}: cannot be written: Is a directory" in capsys.readouterr().err

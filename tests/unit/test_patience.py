@@ -42,6 +42,12 @@ def test_an_answer_refuses() -> None:
     assert [patience.refused() for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
 
 
+def test_a_dialect_may_ask_for_shorter_pauses() -> None:
+    """1 s doubling to what it names."""
+    patience = Patience(MIDDLE, longest_s=10)
+    assert [patience.refused() for _ in range(6)] == [1, 2, 4, 8, 10, 10]
+
+
 @pytest.mark.parametrize(("source", "share"), [(LEAST, 0.75), (MOST, 1.25)])
 def test_refusals_are_spread_by_a_quarter(source: Source, share: float) -> None:
     """Each wait is within 25 % of its length, the longest included."""
