@@ -17,16 +17,15 @@ from typing import NamedTuple, Protocol, cast
 
 from relay.auth import TOKEN_BYTES, in_words, inspect, mint, verify
 from relay.commands.output import WrongUsage, add_json, event, hint, result
-from relay.dialects import dialect_keys
+from relay.commands.signers import TokenDialect, Told, find_signer, readable
 from relay.errors import AuthError, ConfigurationError, RelayError, TokenInvalid
-from relay.settings import read_router
-from relay.settings.model import SecretSource
-from relay.settings.secrets import EnvironmentSecret, MadeSecretFile, SecretFile
-from relay.vocabulary import Claims, Jwt
+from relay.settings.secrets import MadeSecretFile, SecretFile
+from relay.vocabulary import Claims
 
 DIALECTS = {
     "portal": "relay.dialects.portal.tokens",
     "websocktunnel": "relay.dialects.websocktunnel.tokens",
+    "session-relay": "relay.dialects.session_relay.tokens",
 }
 """Dialects with tokens, and the module of each that knows them: a :class:`TokenDialect`."""
 STORED = {"network-relay": "relay.commands.credentials"}
@@ -35,35 +34,6 @@ TOKEN_ENVIRONMENT = ("RELAY_TOKEN", "PORTAL_TOKEN")
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 _LIFETIME = re.compile(r"([0-9]{1,9})([smhdw])")
-
-
-class TokenDialect(Protocol):
-    """What a dialect's ``tokens`` module offers; all of it pure."""
-
-    SECRET_KEYS: tuple[str, ...]
-    SECRET_ENVIRONMENT: tuple[str, ...]
-    DEFAULT_LIFETIME_S: int
-    MARKS: frozenset[str]
-
-    def add_arguments(self, parser: argparse.ArgumentParser, host_name: str) -> None:
-        """Declare what ``relay token NAME`` takes beside lifetime and secret."""
-
-    def claims(
-        self, arguments: argparse.Namespace, now: int, values: Mapping[str, object] | None
-    ) -> dict[str, object]:
-        """:raises ValueError: saying what is out of range"""
-
-    def credential(self, token: str, keys: tuple[bytes, ...]) -> Jwt:
-        """:returns: the terms on which this dialect's router takes the token"""
-
-    def judge(self, claims: Claims, values: Mapping[str, object] | None) -> None:
-        """:raises TokenInvalid: when a router of this dialect with such values does not take them
-
-        :param values: of its section; None: nobody knows them
-        """
-
-    def explain(self, claims: Claims) -> list[str]:
-        """:raises TokenInvalid: when no router of this dialect takes such claims"""
 
 
 class Stored(Protocol):
@@ -79,17 +49,6 @@ class Stored(Protocol):
         self, arguments: argparse.Namespace, environ: Mapping[str, str], secret: str
     ) -> str | None:
         """:returns: whose secret that is; None when nobody here knows"""
-
-
-class Signer(NamedTuple):
-    """A router, as far as its tokens are concerned.
-
-    :ivar sources: of its secrets, at least one; the first one signs
-    :ivar values: of the dialect's section; None: nobody knows them
-    """
-
-    sources: list[SecretSource]
-    values: Mapping[str, object] | None = None
 
 
 class Verdict(NamedTuple):
@@ -122,7 +81,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             "--lifetime",
             type=lifetime,
             metavar="L",
-            default=dialect.DEFAULT_LIFETIME_S,
             help="how long it is valid: 90s, 15m, 12h, 30d or 4w "
             f"(default: {dialect.DEFAULT_LIFETIME_S // 86400}d)",
         )
@@ -175,9 +133,13 @@ def lifetime(text: str) -> int:
 
 
 def _mint(arguments: argparse.Namespace, environ: Mapping[str, str], now: int) -> None:
-    router = _signer(arguments, environ, arguments.kind)
+    dialect = _dialect(arguments.kind)
     try:
-        claims = _dialect(arguments.kind).claims(arguments, now, router.values)
+        if isinstance(dialect, Told):
+            dialect.fill(arguments, environ)
+        arguments.lifetime = arguments.lifetime or dialect.DEFAULT_LIFETIME_S
+        router = find_signer(arguments, environ, arguments.kind, dialect)
+        claims = dialect.claims(arguments, now, router.values)
     except ValueError as error:
         raise WrongUsage(str(error)) from None
     source = router.sources[0]
@@ -255,65 +217,21 @@ def _verdict(
     """Ask the router that the options name, or the one whose configuration is found without."""
     if name is None:
         return Verdict(None, "no dialect here has such tokens")
+    dialect = _dialect(name)
     try:
-        router = _signer(arguments, environ, name)
-        sources = _made(router.sources)
+        router = find_signer(arguments, environ, name, dialect)
+        sources = readable(router.sources)
         keys = tuple([source.read().key() for source in sources])
     except (ConfigurationError, RelayError):
         if arguments.config or arguments.secret_file:
             raise
         return Verdict(None, "name the router's configuration with --config")
     secrets = " or ".join(f"the secret of {source.origin}" for source in sources)
-    dialect = _dialect(name)
     try:
         dialect.judge(verify(dialect.credential(token, keys), now), router.values)
     except AuthError as error:
         return Verdict(False, error.text, secrets)
     return Verdict(True, "", secrets)
-
-
-def _signer(arguments: argparse.Namespace, environ: Mapping[str, str], name: str) -> Signer:
-    """:returns: the router that is named, or found"""
-    if arguments.secret_file:
-        return Signer([SecretFile(Path(arguments.secret_file))])
-    dialect = _dialect(name)
-    variables: list[SecretSource] = [
-        EnvironmentSecret(variable, environ[variable])
-        for variable in dialect.SECRET_ENVIRONMENT
-        if environ.get(variable)
-    ]
-    try:
-        return _configured(arguments.config, environ, name, dialect.SECRET_KEYS)
-    except (ConfigurationError, RelayError):
-        if arguments.config or not variables:
-            raise
-        # whatever configuration was found is not this secret's
-        return Signer(variables)
-
-
-def _configured(
-    config: str | None, environ: Mapping[str, str], name: str, keys: tuple[str, ...]
-) -> Signer:
-    settings = read_router({"config": config}, environ, Path.cwd(), dialect_keys())
-    for section in settings.dialects:
-        if section.name == name:
-            found = [section.values.get(key) for key in keys]
-            sources = [cast(SecretSource, source) for source in found if source is not None]
-            return Signer(sources, section.values)
-    where = settings.config_file or "the router's configuration"
-    raise RelayError(
-        f"{where} has no secret for [dialect:{name}]",
-        "add that section, or name the secret with --secret-file",
-    )
-
-
-def _made(sources: list[SecretSource]) -> list[SecretSource]:
-    """:returns: those that can be read, where the router has yet to make the others"""
-    return [
-        source
-        for source in sources
-        if not isinstance(source, MadeSecretFile) or source.path.exists()
-    ] or sources
 
 
 def _meaning(name: str | None, claims: Claims) -> list[str]:

@@ -50,7 +50,7 @@ def router_record(settings: RouterSettings, dialects: Mapping[str, DialectKeys])
         "rights": {
             dialect.name: list(lines)
             for dialect in settings.dialects
-            if (lines := router_remarks(dialect, dialects).lines)
+            if (lines := router_remarks(settings, dialect, dialects).lines)
         },
         "admin": settings.admin,
         "state_dir": str(settings.state_dir),
@@ -105,14 +105,14 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     for dialect in settings.dialects:
         if opens := dialects[dialect.name].traits.opens:
             yield f"{dialect.name}: {opens}"
-        for line in router_remarks(dialect, dialects).lines:
+        for line in router_remarks(settings, dialect, dialects).lines:
             yield f"{dialect.name}: {line}"
     if settings.admin is not None:
         yield f"admin on {settings.admin}: {reach(settings.admin)}"
     for publication in settings.publications:
         yield (
             f"publishes {publication.target} as {publication.source} to "
-            f"{callers(publication, dialects)}; this wins over a live offer of that name"
+            f"{callers(publication, dialects)}; {consequence(publication)}"
         )
     yield f"keeps its state in {settings.state_dir}"
     for dialect in settings.dialects:
@@ -134,6 +134,15 @@ def callers(publication: Publication, dialects: Mapping[str, DialectKeys]) -> st
     return "whoever may call it" + (", even without a name" if publication.public else "")
 
 
+def consequence(publication: Publication) -> str:
+    """:returns: what becomes of those who would be reached by that name otherwise"""
+    if not publication.source.topic:
+        return "this wins over a live offer of that name"
+    if publication.target.topic:
+        return "who enters the one is a member of the other instead"
+    return "who enters that topic calls, and hears no other member"
+
+
 def describe_tunnels(
     settings: TunnelsSettings, dialects: Mapping[str, DialectKeys]
 ) -> Iterator[str]:
@@ -141,7 +150,10 @@ def describe_tunnels(
     for tunnel in settings.tunnels:
         through = f" through {masked(tunnel.proxy)}" if tunnel.proxy else ""
         carried = "TLS" if is_encrypted(tunnel.router) else "plain"
-        yield f"{tunnel.name}: dials {tunnel.router}{through}: {tunnel.dialect}; {carried}"
+        if tunnel.router:
+            yield f"{tunnel.name}: dials {tunnel.router}{through}: {tunnel.dialect}; {carried}"
+        else:
+            yield f"{tunnel.name}: dials what it is told to{through}: {tunnel.dialect}"
         for door in tunnel.doors:
             if settings.role is Role.HOST:
                 traits = dialects[tunnel.dialect].traits
@@ -164,10 +176,15 @@ def call_in_words(tunnel: TunnelSettings, door: Door, dialects: Mapping[str, Dia
     return call.format(**tunnel.values) if call else f"service {door.service}"
 
 
-def router_remarks(dialect: DialectSettings, dialects: Mapping[str, DialectKeys]) -> Remarks:
+def router_remarks(
+    settings: RouterSettings, dialect: DialectSettings, dialects: Mapping[str, DialectKeys]
+) -> Remarks:
     """:returns: what the dialect says of its section. :raises ConfigurationError: see traits"""
     remarks = dialects[dialect.name].traits.remarks
-    return Remarks() if remarks is None else remarks(dialect.values)
+    if remarks is None:
+        return Remarks()
+    said = {"public-url": settings.public_url} if settings.public_url else {}
+    return remarks({**dialect.values, **said})
 
 
 def tunnel_remarks(tunnel: TunnelSettings, dialects: Mapping[str, DialectKeys]) -> Remarks:
@@ -188,7 +205,7 @@ def router_warnings(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     if settings.admin is not None and not is_loopback(settings.admin):
         yield f"the admin address {settings.admin} is open to other machines"
     for dialect in settings.dialects:
-        for warning in router_remarks(dialect, dialects).warnings:
+        for warning in router_remarks(settings, dialect, dialects).warnings:
             yield f"{dialect.name}: {warning}"
     if settings.proxy_protocol and not settings.trusted_proxies:
         yield "proxy-protocol is on, and without trusted-proxies nobody may speak it"
@@ -196,7 +213,7 @@ def router_warnings(settings: RouterSettings, dialects: Mapping[str, DialectKeys
 
 def tunnel_warnings(tunnel: TunnelSettings, dialects: Mapping[str, DialectKeys]) -> Iterator[str]:
     """:returns: what is allowed and yet hardly meant."""
-    if not is_encrypted(tunnel.router) and not is_local(tunnel.router):
+    if tunnel.router and not is_encrypted(tunnel.router) and not is_local(tunnel.router):
         yield (
             f"{tunnel.name}: {tunnel.router} is plain: the token can be read on the way; "
             "use wss or https"

@@ -13,13 +13,18 @@ from typing import NamedTuple
 from relay import addresses
 from relay.settings.faults import Wrong, nearest, quoted
 
-SERVER_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "stdio", "haproxy", "relay", "ws")
+SERVER_KINDS = ("tcp", "tcp6", "unix", "ssl", "tls", "systemd", "stdio", "haproxy", "relay")
 CLIENT_KINDS = ("tcp", "unix", "ssl", "tls", "stdio", "relay")
+WEBSOCKET = "ws"
+"""What a client's door begins with at which a dialect accepts WebSockets; no kind of Twisted's."""
+DOOR_KINDS = (*SERVER_KINDS, WEBSOCKET)
+LOOPBACK = "127.0.0.1"
 _SERVER_ARGUMENTS = {
     "tcp": ("port", "interface", "backlog"),
     "tcp6": ("port", "interface", "backlog"),
     "unix": ("address", "mode", "backlog", "lockfile"),
     "systemd": ("domain", "index", "name"),
+    WEBSOCKET: ("port", "interface"),
 }
 _CLIENT_ARGUMENTS = {
     "tcp": ("host", "port", "timeout", "bindAddress"),
@@ -28,7 +33,7 @@ _CLIENT_ARGUMENTS = {
 """What Twisted takes, in its order; kinds that are not here are left to it."""
 _DOMAINS = ("INET6", "INET", "UNIX")
 _NUMBERS = ("backlog", "timeout", "index", "mode", "lockfile")
-_PORT_KINDS = ("tcp", "tcp6", "ssl", "tls")
+_PORT_KINDS = ("tcp", "tcp6", "ssl", "tls", WEBSOCKET)
 _TOKEN = re.compile(r"(?:[^\\:]|\\.)*", re.DOTALL)
 _ADDRESS = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[A-Za-z0-9_.-]+):([0-9]{1,5})")
 
@@ -77,7 +82,36 @@ def split_endpoint(text: str) -> Endpoint:
 
 def check_server(text: str) -> str:
     """:returns: the endpoint string. :raises Wrong: when nothing could listen on it."""
-    endpoint = _checked(text, SERVER_KINDS, "tcp:8080")
+    if split_endpoint(text).kind == WEBSOCKET:
+        raise Wrong(f"{quoted(text)}: a WebSocket door is of no use here; write it as tcp:8080")
+    return _check_server(text, SERVER_KINDS)
+
+
+def check_door(text: str) -> str:
+    """Check a server endpoint string, or ``ws:PORT`` or ``ws:PORT:interface=ADDRESS``.
+
+    :returns: the text
+    :raises Wrong: when nothing could listen there
+    """
+    return _check_server(text, DOOR_KINDS)
+
+
+def behind_websocket(text: str) -> str | None:
+    """Take a checked door apart.
+
+    :returns: the TCP endpoint string of a WebSocket door, on loopback unless that says otherwise;
+        None: it is a door for bytes
+    """
+    endpoint = split_endpoint(text)
+    if endpoint.kind != WEBSOCKET:
+        return None
+    interface = _interface(endpoint).replace(":", "\\:")
+    kind = "tcp6" if ":" in interface else "tcp"
+    return f"{kind}:{endpoint.argument('port', 0)}:interface={interface}"
+
+
+def _check_server(text: str, kinds: tuple[str, ...]) -> str:
+    endpoint = _checked(text, kinds, "tcp:8080")
     _check_arguments(text, endpoint, _SERVER_ARGUMENTS)
     if endpoint.kind in _PORT_KINDS:
         _check_port(text, endpoint.argument("port", 0), "tcp:8080:interface=127.0.0.1")
@@ -113,7 +147,7 @@ def reach(text: str) -> str:
         return "standard input only"
     if endpoint.kind not in _PORT_KINDS:
         return f"as {endpoint.kind} decides"
-    interface = endpoint.named.get("interface", "")
+    interface = _interface(endpoint)
     if is_loopback(text):
         return "loopback only"
     return f"interface {interface}" if interface.strip("0.:") else "every interface"
@@ -124,7 +158,7 @@ def is_loopback(text: str) -> bool:
     endpoint = split_endpoint(text)
     if endpoint.kind in ("unix", "stdio"):
         return True
-    return addresses.is_loopback(endpoint.named.get("interface", ""))
+    return addresses.is_loopback(_interface(endpoint))
 
 
 def same_port(one: str, other: str) -> bool:
@@ -139,8 +173,15 @@ def same_port(one: str, other: str) -> bool:
     port = first.argument("port", 0)
     if port == "0" or port != second.argument("port", 0):
         return False
-    interfaces = {first.named.get("interface", ""), second.named.get("interface", "")}
+    interfaces = {_interface(first), _interface(second)}
     return len(interfaces) == 1 or bool(interfaces & {"", "0.0.0.0", "::"})
+
+
+def _interface(endpoint: Endpoint) -> str:
+    """:returns: the address that a port is bound to, empty: all"""
+    otherwise = LOOPBACK if endpoint.kind == WEBSOCKET else ""
+    position = 1 if endpoint.kind in ("tcp", "tcp6", WEBSOCKET) else len(endpoint.arguments)
+    return endpoint.argument("interface", position) or otherwise
 
 
 def _plain(text: str) -> str:
@@ -158,7 +199,7 @@ def _checked(text: str, kinds: tuple[str, ...], example: str) -> Endpoint:
         raise Wrong(f"{quoted(text)} is no endpoint; write it as {example}")
     endpoint = split_endpoint(text)
     kind = endpoint.kind
-    if kind in kinds:
+    if kind in kinds and not text.startswith(f"{WEBSOCKET}://"):
         return endpoint
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", kind) or ":" not in text:
         raise Wrong(

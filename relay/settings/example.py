@@ -38,7 +38,8 @@ def too_little(
     shown = [
         key
         for key in keys
-        if (services or key.name != "service") and (key.required or key.name != "token-file")
+        if (services or key.name != "service")
+        and (key.required or key.name not in ("router", "token-file"))
     ]
     command = " ".join(["twistd", "-n", program, *_arguments(sources, missing, shown)])
     return program, f"{found}missing {listed(names)}: try: {command}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,11 +45,13 @@ class Said(NamedTuple):
     """A value as somebody wrote it, none of its pieces empty.
 
     :ivar secret: the text is a secret itself rather than the name of its file
+    :ivar translate: from another program's notation to ours; raises :class:`Wrong`
     """
 
     place: Place
     pieces: tuple[Piece, ...]
     secret: bool = False
+    translate: Callable[[str], str] | None = None
 
 
 class Wrong(Exception):

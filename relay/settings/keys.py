@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import NamedTuple
 
+from relay.settings.endpoints import check_server
 from relay.settings.kinds import shown
 from relay.settings.model import Limits
 from relay.settings.schema import Key, Kind, Traits
@@ -44,7 +45,14 @@ CONFIG_KEY = Key("config", Kind.PATH, "the INI file", example="etc/relay.ini")
 """An option of every program; without it :func:`relay.settings.ini.find_config` looks around."""
 
 _LOG_KEYS = (
-    Key("log-format", Kind.CHOICE, "how the log is written", "text", choices=LOG_FORMATS),
+    Key(
+        "log-format",
+        Kind.CHOICE,
+        "how the log is written",
+        "text",
+        environment=("RELAY_LOG_FORMAT",),
+        choices=LOG_FORMATS,
+    ),
     Key(
         "log-level",
         Kind.CHOICE,
@@ -159,7 +167,8 @@ _DOOR_KEYS = {
     Role.HOST: Key("forward", Kind.DOORS, "what to connect calls to: [SERVICE=]ENDPOINT",
                    repeatable=True, required=True, example="tcp:127.0.0.1:8080"),
     Role.CLIENT: Key("listen", Kind.SERVER_DOORS, "where to accept calls: [SERVICE=]ENDPOINT",
-                     repeatable=True, required=True, example="tcp:8000:interface=127.0.0.1"),
+                     repeatable=True, required=True, example="tcp:8000:interface=127.0.0.1",
+                     check=check_server),
 }  # fmt: skip
 _TUNNEL_LIMITS = ("window-bytes", "ping-s", "dead-s", "cut-through")
 _LAST_TUNNEL_KEYS = (
@@ -228,4 +237,7 @@ def _refined(base: Key, own: Key) -> Key:
         unless=own.unless or base.unless,
         check=own.check or base.check,
         initial=own.initial or base.initial,
+        foreign=own.foreign or base.foreign,
+        least=own.least or base.least,
+        most=base.most if own.most is None else own.most,
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from relay.errors import ConfigurationError
 from relay.settings.credentials import CredentialsFile
-from relay.settings.endpoints import check_client, check_server
+from relay.settings.endpoints import check_client, check_door, check_server
 from relay.settings.faults import Faults, Piece, Said, Wrong, listed, nearest, quoted
 from relay.settings.model import Door, KiB, MiB, SecretSource
 from relay.settings.schema import Key, Kind
@@ -45,6 +45,8 @@ class Kinds:
 
     def parse(self, key: Key, said: Said) -> object:
         """:returns: the value, of the type that the key's kind names; None when it is wrong."""
+        if said.translate is not None:
+            return self._translated(key, said, said.translate)
         if key.kind in _MANY:
             parse_one = _MANY[key.kind]
             pieces = _split_commas(said) if key.kind is Kind.LIST else iter(said.pieces)
@@ -60,6 +62,12 @@ class Kinds:
             name = said.place.origin.removeprefix("environment ")
             return EnvironmentSecret(name, said.pieces[0].text)
         return self._told(said.pieces[0], lambda piece: _checked(key, self._parse_one(key, piece)))
+
+    def _translated(self, key: Key, said: Said, translate: Callable[[str], str]) -> object:
+        text = self._told(said.pieces[0], lambda piece: translate(piece.text))
+        if not isinstance(text, str):
+            return None
+        return self.parse(key, Said(said.place, (said.pieces[0]._replace(text=text),)))
 
     def _told(self, piece: Piece, parse: Callable[[Piece], object]) -> object:
         try:
@@ -119,6 +127,8 @@ class Kinds:
 def _checked(key: Key, value: object) -> object:
     """:returns: what the dialect makes of a value, of each if there are several"""
     match value:
+        case int() | float() if not isinstance(value, bool):
+            return _in_range(key, value)
         case _ if key.check is None:
             return value
         case str():
@@ -127,6 +137,13 @@ def _checked(key: Key, value: object) -> object:
             return replace(value, endpoint=key.check(value.endpoint))
         case tuple():
             return tuple(_checked(key, one) for one in value)
+    return value
+
+
+def _in_range(key: Key, value: int | float) -> int | float:
+    if value < key.least or (key.most is not None and value > key.most):
+        upward = "on" if key.most is None else f"to {key.most:g}"
+        raise Wrong(f"{value:g} is not a number from {key.least:g} {upward}")
     return value
 
 
@@ -242,5 +259,5 @@ _MANY: dict[Kind, Callable[[str], object]] = {
     Kind.LIST: _text,
     Kind.SERVER_ENDPOINTS: check_server,
     Kind.DOORS: lambda text: _door(text, check_client),
-    Kind.SERVER_DOORS: lambda text: _door(text, check_server),
+    Kind.SERVER_DOORS: lambda text: _door(text, check_door),
 }

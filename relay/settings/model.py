@@ -117,10 +117,12 @@ class Callee(NamedTuple):
     """What is called: ``DIALECT:OFFER`` or ``DIALECT:OFFER/SERVICE``, in the core's own spelling.
 
     :ivar service: the service or target; empty: none, or each
+    :ivar topic: whether the name is that of a topic
     """
 
     offer: OfferName
     service: str = ""
+    topic: bool = False
 
     @property
     def dialect(self) -> str:
@@ -153,6 +155,7 @@ class RouterSettings:
     """Everything ``relay-router`` is told.
 
     :ivar host_name: what this machine is called by its environment, where that counts
+    :ivar log_file: what the log is appended to; None: standard output
     """
 
     listen: tuple[str, ...]
@@ -171,13 +174,15 @@ class RouterSettings:
     publications: tuple[Publication, ...] = ()
     config_file: Path | None = None
     host_name: str = ""
+    log_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TunnelSettings:
     """One ``[host:NAME]`` or ``[client:NAME]`` section.
 
-    :ivar router: base URL, ``ws``, ``wss``, ``http`` or ``https``
+    :ivar router: base URL, ``ws``, ``wss``, ``http`` or ``https``; the URL that is dialled where
+        its dialect has another key for that; empty: none yet
     :ivar token: None where the dialect needs none
     :ivar doors: a host's ``forward``, a client's ``listen``
     :ivar proxy: its URL, which may hold a password

@@ -3,7 +3,7 @@
 websocktunnel.md §9.2: PORT, TLS_CERTIFICATE and TLS_KEY, ENV, HOSTNAME. They may be meant for
 somebody else, so they count only where a dialect is spoken whose original has them
 (:class:`relay.settings.schema.Traits`). Variables that name their program, as those of
-network-relay.md §10, outweigh the INI.
+network-relay.md §10 and session-relay.md §7, outweigh the INI.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from relay.settings.endpoints import check_server
 from relay.settings.faults import Faults, Wrong
@@ -23,6 +24,8 @@ TLS = ("TLS_CERTIFICATE", "TLS_KEY")
 ENVIRONMENT = "ENV"
 PRODUCTION = "production"
 HOSTNAME = "HOSTNAME"
+LOG_FILE = "RELAY_LOG_FILE"
+STANDARD_OUTPUT = "stdout"
 TLS_PORT = "443"
 """Where the original listens with a certificate and without PORT."""
 
@@ -77,6 +80,16 @@ def own_listener(
     except Wrong as wrong:
         faults.add(origin(said), str(wrong))
         return None
+
+
+def log_file(environ: Mapping[str, str], directory: Path) -> Path | None:
+    """Say what RELAY_LOG_FILE names, as the original of session-relay has it.
+
+    :param directory: the working directory
+    :returns: None: standard output
+    """
+    name = says(environ, LOG_FILE)
+    return None if name in ("", STANDARD_OUTPUT) else directory / name
 
 
 def has_tls(environ: Mapping[str, str]) -> bool:

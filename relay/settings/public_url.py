@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from relay.addresses import with_port
 from relay.settings.endpoints import split_endpoint
 from relay.settings.keys import DialectKeys
-from relay.settings.listeners import listeners
+from relay.settings.listeners import Listener, listeners
 from relay.settings.model import RouterSettings
+
+STAND_IN = 65535
+"""A port for those that are to be given one."""
 
 _USUAL_PORTS = {"http": "80", "https": "443"}
 _EVERYWHERE = ("", "0.0.0.0", "::")
+
+
+def stand_in_ports(found: Iterable[Listener]) -> dict[str, int]:
+    """:returns: a port for each endpoint that will be given one, so that what depends on it can be
+    judged before anything listens
+    """
+    ends = {listener.endpoint: split_endpoint(listener.endpoint) for listener in found}
+    return {text: STAND_IN for text, end in ends.items() if end.argument("port", 0) == "0"}
 
 
 def public_url(

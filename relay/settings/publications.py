@@ -13,7 +13,7 @@ from relay.settings.schema import Naming
 from relay.settings.values import Sources, Values
 from relay.vocabulary import OfferName
 
-UNSERVED_KINDS = ("session-relay", "taas", "tcp")
+UNSERVED_KINDS = ("taas", "tcp")
 """What else may be written in time; until then it is a fault that says what is served."""
 
 
@@ -37,6 +37,7 @@ def read_publication(
     source, target = names.read("from"), names.read("to")
     if source is not None and target is not None:
         names.check_service(source, target)
+        names.check_topic(source, target)
     if public and clients:
         sources.faults.add(
             values.where("public", where), "everybody and only some clients: keep one line"
@@ -107,6 +108,15 @@ class _Names:
                 f"none that {target.dialect} has; write {target}/SERVICE",
             )
 
+    def check_topic(self, source: Callee, target: Callee) -> None:
+        """Note a fault when a topic is to answer what only a host can."""
+        if target.topic and self.naming(source.dialect).http:
+            self._faults.add(
+                self._values.where("to", self._where),
+                f"{quoted(str(target))} is a topic, and callers of {source.dialect} speak HTTP, "
+                "which nobody there answers",
+            )
+
     def _parse(self, text: str) -> Callee:
         kind, _, rest = text.partition(":")
         served = sorted(self._namings)
@@ -119,16 +129,16 @@ class _Names:
             raise Wrong(
                 f"{quoted(text)} begins with none of {listed(served)}{nearest(kind, served)}"
             )
-        offer, slash, service = rest.partition("/")
+        naming = self._namings[kind]
+        offer, slash, service = (rest, "", "") if naming.topics else rest.partition("/")
         if not offer:
             raise Wrong(f"{quoted(text)} names nothing; write {kind}:NAME")
         if kind not in self._spoken:
             raise Wrong(f"{quoted(text)}: this router does not speak {kind}; add [dialect:{kind}]")
-        naming = self._namings[kind]
         try:
             name = OfferName(f"{kind}:{naming.offer(offer)}")
             if not slash:
-                return Callee(name)
+                return Callee(name, topic=naming.topics)
             if naming.service is None:
                 raise Wrong(f"{quoted(text)}: {kind} has no services; write {kind}:{offer}")
             if not service:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from relay.settings.keys import (
     merge,
     router_keys,
 )
-from relay.settings.listeners import check_listeners
+from relay.settings.listeners import check_listeners, own_endpoints
 from relay.settings.model import (
     Callee,
     DialectSettings,
@@ -88,6 +88,7 @@ class _Router:
         self._dialects = dialects
         self._file = "relay-router" if ini is None else ini.shown
         self._places: dict[str, str] = {}
+        self._shared_said = False
 
     def read(self) -> RouterSettings:
         """:returns: the settings; incomplete when there are faults."""
@@ -97,6 +98,7 @@ class _Router:
             "router", self._sections.get("router"), router_keys(), take_options=True
         )
         self._remember("router", values, ("listen", "listen-tls", "admin"))
+        self._shared_said = values.said("listen") or values.said("listen-tls")
         state_dir = find_state_dir(values, self._sources)
         limit_values = self._sources.read("limits", self._sections.get("limits"), LIMIT_KEYS)
         limits = self._limits(limit_values)
@@ -129,6 +131,7 @@ class _Router:
             publications=self._publications([dialect.name for dialect in dialects]),
             config_file=None if self._ini is None else self._ini.path,
             host_name=originals.says(general, originals.HOSTNAME),
+            log_file=originals.log_file(self._sources.environ, self._sources.directory),
         )
         check_listeners(settings, self._dialects, self._places, self._file, self._faults)
         return settings
@@ -203,10 +206,13 @@ class _Router:
                 self._sources.note("router", key, found[0], origin)
                 self._places[f"[router] {key}"] = origin
                 return ((), (found[0],)) if key == "listen-tls" else ((found[0],), ())
-        if self._ini is None:
+        if self._ini is None and not all(map(self._listens_apart, dialects)):
             listen = (DEFAULT_LISTEN,)
             self._sources.note("router", "listen", DEFAULT_LISTEN, "default")
         return listen, listen_tls
+
+    def _listens_apart(self, dialect: DialectSettings) -> bool:
+        return any(own_endpoints(dialect, self._dialects[dialect.name]))
 
     def _tls(self, general: Mapping[str, str], wanting: Sequence[str]) -> TlsFiles | None:
         """:param wanting: section and key of what cannot listen without"""
@@ -245,7 +251,8 @@ class _Router:
             if name.startswith(DIALECT_PREFIX)
         ]
         if not enabled:
-            enabled = self._dialects if self._ini is None else with_section
+            everything = self._dialects if self._ini is None else with_section
+            enabled = (self._ini is None and self._of_originals()) or everything
         if not enabled:
             hint = f"[{DIALECT_PREFIX}{next(iter(self._dialects), 'NAME')}]"
             self._faults.add(self._file, f"speaks no dialect; add a section {hint}")
@@ -272,6 +279,7 @@ class _Router:
         self._sources.require(values, keys, where)
         self._remember(label, values, (key.name for key in keys))
         parsed = values.named(key.name for key in own)
+        parsed.update(self._usual_listeners(name, values))
         for key in own:
             made = None if values.said(key.name) else _made_file(name, key, state_dir)
             if made is not None:
@@ -302,6 +310,30 @@ class _Router:
         self._sources.note(label, "listen", endpoint, where)
         self._places[f"[{label}] listen"] = where
         return (endpoint,)
+
+    def _of_originals(self) -> list[str]:
+        """:returns: the dialects whose originals this environment is made for, and no others: who
+        starts one of those expects none
+        """
+        return [name for name in self._dialects if self._is_of_original(name)]
+
+    def _is_of_original(self, name: str) -> bool:
+        usual = self._dialects[name].traits.usual_listeners
+        environ = self._sources.environ
+        return usual is not None and all(
+            originals.says(environ, variable) for variable in usual.variables
+        )
+
+    def _usual_listeners(self, name: str, values: Values) -> Iterator[tuple[str, object]]:
+        """:returns: by key, where the dialect's original listens of its own accord, so do we"""
+        usual = self._dialects[name].traits.usual_listeners
+        if usual is None or self._shared_said or any(map(values.said, ("listen", "listen-tls"))):
+            return
+        for key, endpoint in usual.endpoints if self._is_of_original(name) else ():
+            if not values.said(key):
+                where = f"default beside {usual.variables[0]}"
+                self._sources.note(f"{DIALECT_PREFIX}{name}", key, endpoint, where)
+                yield key, (endpoint,)
 
     def _publications(self, spoken: Collection[str]) -> tuple[Publication, ...]:
         found: dict[Callee, Publication] = {}

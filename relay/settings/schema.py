@@ -7,11 +7,12 @@ checks, prints or explains settings is driven by these declarations.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from relay.settings.model import TunnelSettings
+from relay.vocabulary import Role
 
 
 class Kind(enum.Enum):
@@ -37,6 +38,16 @@ class Kind(enum.Enum):
     SECRET_COMMAND = "secret command"  # SecretSource: program and arguments, quoted as for a shell
 
 
+class Foreign(NamedTuple):
+    """A variable of an original that says a value in a notation of its own.
+
+    :ivar translate: from its text to ours; raises :class:`relay.settings.faults.Wrong`
+    """
+
+    variable: str
+    translate: Callable[[str], str]
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One setting.
@@ -54,6 +65,9 @@ class Key:
     :ivar check: what the dialect makes of each text that is right for its kind; raises
         :class:`relay.settings.faults.Wrong`
     :ivar initial: what stands in a ``CREDENTIALS_FILE`` that a router makes
+    :ivar foreign: variables that override the INI, in another notation than its
+    :ivar least: the smallest number that is taken
+    :ivar most: the largest; None: any
     """
 
     name: str
@@ -72,6 +86,9 @@ class Key:
     unless: tuple[str, ...] = ()
     check: Callable[[str], str] | None = None
     initial: str = ""
+    foreign: tuple[Foreign, ...] = ()
+    least: float = 0
+    most: float | None = None
 
 
 class Remarks(NamedTuple):
@@ -95,11 +112,15 @@ class Naming:
     :ivar offer: what stands before the first ``/``
     :ivar service: what stands behind it; None: what is called has no such part
     :ivar nameless: whether none of its callers has a name
+    :ivar topics: whether what is named are topics, whose names go to the end, slashes and all
+    :ivar http: whether its callers send requests of HTTP, so that only a host can answer
     """
 
     offer: Callable[[str], str]
     service: Callable[[str], str] | None = None
     nameless: bool = False
+    topics: bool = False
+    http: bool = False
 
 
 class AddressVariables(NamedTuple):
@@ -115,6 +136,18 @@ class AddressVariables(NamedTuple):
     port: str
     default_host: str
     default_port: str
+
+
+class UsualListeners(NamedTuple):
+    """Where an original listens that is told nothing of it.
+
+    :ivar variables: which all are there, where this is its environment; without an INI a router
+        speaks that dialect alone then
+    :ivar endpoints: key and endpoint of each
+    """
+
+    variables: tuple[str, ...]
+    endpoints: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +170,13 @@ class Traits:
         general names: PORT, TLS_CERTIFICATE, TLS_KEY, ENV
     :ivar address: variables of its own by which its original server is told where to listen
     :ivar naming: how ``[publish]`` names what is called; None: nothing of it can be published
+    :ivar dials: the key of what a host or client dials, where nobody says ``router``
+    :ivar tunnel_faults: what does not fit together in a host's or client's section: keys, and a
+        sentence on each
+    :ivar host_log_level: the variable of its original host that is ``log-level``
+    :ivar usual_listeners: of its original server, where neither variables nor the INI say any
+    :ivar tunnel_variables: of its original host and client: any of them says that this dialect is
+        meant, where neither a router nor an INI is named
     """
 
     services: bool = True
@@ -152,3 +192,8 @@ class Traits:
     general_environment: bool = False
     address: AddressVariables | None = None
     naming: Naming | None = None
+    dials: str = "router"
+    tunnel_faults: Callable[[TunnelSettings], Iterable[tuple[str, str]]] | None = None
+    host_log_level: Foreign | None = None
+    usual_listeners: UsualListeners | None = None
+    tunnel_variables: Mapping[Role, Sequence[str]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from relay.settings.faults import Faults, Wrong, quoted
 from relay.settings.ini import Section
 from relay.settings.model import Door, Limits, TunnelSettings
 from relay.settings.rules import check_liveness
-from relay.settings.schema import Key
+from relay.settings.schema import Key, Traits
 from relay.settings.urls import check_proxy, masked, proxy_variable
 from relay.settings.values import Sources, Values
 from relay.vocabulary import Role
@@ -38,17 +38,17 @@ class Tunnel:
         self._place = section.place.where if section else f"relay-{role.value}"
 
     def settings(
-        self, dialect: str, doors_key: str, own: Sequence[Key], services: bool
+        self, dialect: str, doors_key: str, own: Sequence[Key], traits: Traits
     ) -> TunnelSettings:
         """Put the settings together; what is wrong goes to the sources' faults.
 
         :param doors_key: ``forward`` or ``listen``
         :param own: the dialect's own keys
-        :param services: whether its services have names
+        :param traits: the dialect's
         """
         values = self._values
         limits = Limits()
-        doors = self._doors(doors_key, services)
+        doors = self._doors(doors_key, traits.services)
         ca_file = values.path("ca-file")
         if ca_file is not None and not os.path.isfile(ca_file):
             self._faults.add(self._where("ca-file"), f"{ca_file} does not exist or is no file")
@@ -60,9 +60,9 @@ class Tunnel:
         dead_s = limits.dead_s if dead_s is None else dead_s
         where = values.where("dead-s", values.where("ping-s", self._place))
         check_liveness(ping_s, dead_s, where, self._faults)
-        router = values.text("router") or ""
+        router = values.text("router") or values.text(traits.dials) or ""
         name = self._section.tunnel if self._section else ""
-        return TunnelSettings(
+        settings = TunnelSettings(
             role=self._role,
             name=name
             or next(filter(None, map(values.text, NAME_KEYS)), None)
@@ -82,6 +82,9 @@ class Tunnel:
             values=values.named(key.name for key in own),
             cut_through=values.flag("cut-through"),
         )
+        for key, text in () if traits.tunnel_faults is None else traits.tunnel_faults(settings):
+            self._faults.add(values.where(key, f"{self._place} {key}"), text)
+        return settings
 
     def _first_service(self, doors: Sequence[Door]) -> str | None:
         return doors[0].service if doors else self._values.text("service")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from relay.settings import originals
 from relay.settings.example import too_little
 from relay.settings.faults import listed, nearest, not_installed
 from relay.settings.ini import Ini, Section, find_config, read_ini
@@ -17,7 +19,7 @@ from relay.settings.keys import (
     tunnel_keys,
 )
 from relay.settings.model import TunnelSettings, TunnelsSettings
-from relay.settings.schema import Key
+from relay.settings.schema import Key, Kind
 from relay.settings.tunnel import CREDENTIAL_KEYS, Tunnel
 from relay.settings.urls import callers_url
 from relay.settings.values import Options, Reading, Sources, Values
@@ -96,7 +98,7 @@ class _Tunnels:
         """:returns: the settings of all sections, or of the tunnel that the options make."""
         self._check_sections()
         section = self._ini.sections.get(self._role.value) if self._ini else None
-        general = self._sources.read(self._role.value, section, log_keys(), take_options=True)
+        general = self._sources.read(self._role.value, section, self._log_keys(), take_options=True)
         return TunnelsSettings(
             role=self._role,
             tunnels=tuple(tunnel for tunnel in self._read_tunnels() if tunnel is not None),
@@ -117,6 +119,17 @@ class _Tunnels:
         self._sections = [self._sections[names.index(name)]]
         self._override = True
         return self.read()
+
+    def _log_keys(self) -> Sequence[Key]:
+        """:returns: with the variables by which original hosts are told"""
+        levels = tuple(
+            keys.traits.host_log_level
+            for keys in self._dialects.values()
+            if keys.traits.host_log_level is not None and self._role is Role.HOST
+        )
+        return [
+            replace(key, foreign=levels) if key.name == "log-level" else key for key in log_keys()
+        ]
 
     def _read_tunnels(self) -> list[TunnelSettings | None]:
         own = not self._override and self._options_open()
@@ -152,7 +165,8 @@ class _Tunnels:
             return key is not None and self._sources.find(key, None, take_options=True) is not None
 
         needed = any(key.required for key in keys.values() if key.name in CREDENTIAL_KEYS)
-        return said("router") and (not needed or any(map(said, CREDENTIAL_KEYS)))
+        dialled = [key.name for key in keys.values() if key.required and key.kind is Kind.URL]
+        return all(map(said, dialled)) and (not needed or any(map(said, CREDENTIAL_KEYS)))
 
     def _options_keys(self) -> Sequence[Key]:
         """:returns: what the dialect that options or environment name has of its own"""
@@ -180,8 +194,18 @@ class _Tunnels:
         keys = {key.name: key for key in tunnel_keys(self._role)}
         found = self._sources.find(keys["dialect"], section, take_options)
         if found is None:
-            return DEFAULT_DIALECT, "default of dialect"
+            router = self._sources.find(keys["router"], section, take_options)
+            meant = None if router or self._sections else self._of_original()
+            return meant or (DEFAULT_DIALECT, "default of dialect")
         return found[1].pieces[0].text, found[1].place.where
+
+    def _of_original(self) -> tuple[str, str] | None:
+        """:returns: the dialect whose original this environment is made for, and what says so"""
+        for name, keys in self._dialects.items():
+            for variable in keys.traits.tunnel_variables.get(self._role, ()):
+                if originals.says(self._sources.environ, variable):
+                    return name, originals.origin(variable)
+        return None
 
     def _read_tunnel(self, section: Section | None, take_options: bool) -> TunnelSettings | None:
         dialect, where = self._dialect(section, take_options)
@@ -210,8 +234,7 @@ class _Tunnels:
             return None
         # what is there is checked all the same, so that all faults are told at once
         tunnel = Tunnel(self._role, self._sources, values, label, section)
-        services = self._dialects[dialect].traits.services
-        settings = tunnel.settings(dialect, self._doors, own, services)
+        settings = tunnel.settings(dialect, self._doors, own, self._dialects[dialect].traits)
         return None if lacks else settings
 
     def _remedy(self, dialect: str, own: Sequence[Key]) -> str:

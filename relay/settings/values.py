@@ -204,6 +204,10 @@ class Sources:
         for name in key.environment:
             if self.environ.get(name, "").strip():
                 return 1, self.from_variable(name)
+        for foreign in key.foreign:
+            if self.environ.get(foreign.variable, "").strip():
+                said = self.from_variable(foreign.variable)
+                return 1, said._replace(translate=foreign.translate)
         for name in key.secret_environment:
             if self.environ.get(name, "").strip():
                 return 1, self.from_variable(name)._replace(secret=True)

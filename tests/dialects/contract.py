@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from relay.auth import verify
 from relay.dialects import find_dialects
+from relay.faces import IRouterFace
 from relay.http import Request
-from relay.interfaces import IConversation, IGreeting, IRouterFace
+from relay.interfaces import IConversation, IGreeting
 from relay.vocabulary import Call, Data, Event, Grant, Granted, Hello, Message, Shape
 from tests.dialects.samples import Link, samples_of
 

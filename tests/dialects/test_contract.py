@@ -20,8 +20,9 @@ from relay.errors import (
     ProtocolError,
     RelayError,
 )
+from relay.faces import IDialect, IRouterFace
 from relay.http import Request
-from relay.interfaces import IConversation, IDialect, IGreeting, IRouterFace
+from relay.interfaces import IConversation, IGreeting
 from relay.vocabulary import (
     CLEAN_REASONS,
     Close,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from relay.dialects.portal.router import MAX_SERVICES, announced_services
 from relay.dialects.portal.wire import MAX_NEXUS, is_service_name, offer_name, parse_route
 from relay.errors import BadRequest, MethodNotAllowed, NotFound
+from relay.faces import Route
 from relay.http import Request
-from relay.interfaces import Route
 
 NEXUS = 11400714819323198485
 

@@ -10,7 +10,7 @@ from typing import cast
 
 import pytest
 
-from relay.commands import credentials, token
+from relay.commands import credentials, signers
 from relay.commands.main import main
 from relay.commands.token import TOKEN_ENVIRONMENT
 from relay.dialects.network_relay.credentials import Client, Credentials
@@ -27,7 +27,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(credentials, "dialect_keys", lambda: KEYS)
-    monkeypatch.setattr(token, "dialect_keys", lambda: KEYS)
+    monkeypatch.setattr(signers, "dialect_keys", lambda: KEYS)
     (tmp_path / "relay.ini").write_text(ROUTER_INI)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from relay.dialects.network_relay import keys as network_relay
+from relay.dialects.session_relay import keys as session_relay
 from relay.dialects.websocktunnel.keys import CLIENT_KEYS, HOST_KEYS, ROUTER_KEYS, TRAITS
 from relay.errors import ConfigurationError
 from relay.settings import (
@@ -36,10 +37,17 @@ NETWORK_RELAY = DialectKeys(
     network_relay.CLIENT_KEYS,
     network_relay.TRAITS,
 )
+SESSION_RELAY = DialectKeys(
+    session_relay.ROUTER_KEYS,
+    session_relay.HOST_KEYS,
+    session_relay.CLIENT_KEYS,
+    session_relay.TRAITS,
+)
 SHIPPED = {
     **PORTAL,
     "websocktunnel": DialectKeys(ROUTER_KEYS, HOST_KEYS, CLIENT_KEYS, TRAITS),
     "network-relay": NETWORK_RELAY,
+    "session-relay": SESSION_RELAY,
 }
 
 ROOT = Path(__file__).resolve().parents[2]

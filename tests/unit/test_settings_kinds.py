@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from relay.settings.endpoints import (
     check_client,
+    check_door,
     check_server,
     is_loopback,
     reach,
@@ -142,7 +143,6 @@ def test_values_are_shown_as_an_ini_has_them() -> None:
         "stdio:",
         "stdio",
         "onion:80:controlPort=9051",
-        "ws:8080",
         "relay:wss\\://relay.example.org",
     ],
 )
@@ -166,6 +166,7 @@ def test_server_endpoints(text: str) -> None:
         ("tcp:65536", '"65536" is not a number'),
         ("tcp:80, tcp:81", "without a comma"),
         ("http://x", "is a URL"),
+        ("ws:8080", "a WebSocket door is of no use here"),
         ("tcp:80\\", "ends with a backslash"),
         ("unx:/run/x", '"unix"'),
         ("", "is no endpoint"),
@@ -176,6 +177,17 @@ def test_wrong_server_endpoints(text: str, hint: str) -> None:
     with pytest.raises(Wrong) as caught:
         check_server(text)
     assert hint in str(caught.value)
+
+
+def test_numbers_in_a_range() -> None:
+    """What is outside is told with both ends."""
+    key = Key("k", Kind.INTEGER, "", least=1, most=512)
+    assert (parse(key, "1"), parse(key, "512")) == (1, 512)
+    for text in ("0", "513"):
+        with pytest.raises(Wrong, match=f"{text} is not a number from 1 to 512"):
+            parse(key, text)
+    with pytest.raises(Wrong, match=r"0\.5 is not a number from 1 on"):
+        parse(Key("k", Kind.SECONDS, "", least=1), "0.5")
 
 
 @pytest.mark.parametrize(
@@ -220,7 +232,7 @@ def test_wrong_client_endpoints(text: str, hint: str) -> None:
 @given(st.text(max_size=40))
 def test_endpoints_never_fail_otherwise(text: str) -> None:
     """Any text is an endpoint or Wrong."""
-    for check in (check_server, check_client):
+    for check in (check_server, check_client, check_door):
         try:
             endpoint = split_endpoint(check(text))
         except Wrong:

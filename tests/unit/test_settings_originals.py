@@ -10,8 +10,9 @@ import pytest
 from relay.errors import ConfigurationError
 from relay.settings import DialectKeys, Reading, examine_router
 from relay.settings import ini as ini_module
+from relay.settings.listeners import listeners
 from relay.settings.model import RouterSettings, Secret
-from relay.settings.public_url import public_url
+from relay.settings.public_url import STAND_IN, public_url, stand_in_ports
 from relay.settings.schema import AddressVariables, Traits
 from tests.unit.test_settings_keys import PORTAL
 
@@ -158,6 +159,15 @@ def test_public_url(tmp_path: Path, listening: str, ports: dict[str, int], url: 
     """Without public-url it is the address of the first listener, with its real port."""
     settings = examine(tmp_path, f"[router]\n{listening}\n[dialect:tunnel]\n").settings
     assert public_url(settings, BOTH, "tunnel", ports, "machine") == url
+
+
+def test_public_url_before_there_is_a_port(tmp_path: Path) -> None:
+    """What is given a port later has one that stands in for it; what has its own keeps it."""
+    ini = "[router]\nlisten = {}\n[dialect:tunnel]\n"
+    for listening, port in (("tcp:0", STAND_IN), ("tcp:port=0", STAND_IN), ("tcp:7", 7)):
+        settings = examine(tmp_path, ini.format(listening)).settings
+        ports = stand_in_ports(listeners(settings, BOTH))
+        assert public_url(settings, BOTH, "tunnel", ports, "machine") == f"http://machine:{port}"
 
 
 def test_public_url_over_tls(tmp_path: Path) -> None:

@@ -18,8 +18,11 @@ from relay.vocabulary import OfferName
 
 ROUTER = (
     "[router]\nlisten = tcp:8080:interface=127.0.0.1\nstate-dir = state\n"
-    "[dialect:portal]\n[dialect:websocktunnel]\n[dialect:fleet]\n"
+    "[dialect:portal]\n[dialect:websocktunnel]\n[dialect:fleet]\n[dialect:session-relay]\n"
 )
+
+
+SHIPPED = ("portal", "session-relay", "websocktunnel")
 
 
 def place(text: str) -> str:
@@ -36,7 +39,7 @@ def keys() -> Mapping[str, DialectKeys]:
         "fleet": DialectKeys((), (), (), fleet),
         "radio": DialectKeys((), (), (), Traits()),
     }
-    shipped = {name: dialect_keys()[name] for name in ("portal", "websocktunnel")}
+    shipped = {name: dialect_keys()[name] for name in SHIPPED}
     return {**shipped, **own}
 
 
@@ -99,21 +102,22 @@ def test_targets_are_spelt_as_calls_spell_them(text: str, expected: str) -> None
         (
             "from = tcp:80",
             '"tcp:80": nothing of tcp can be published; '
-            "from and to may be of fleet, portal or websocktunnel",
+            "from and to may be of fleet, portal, session-relay or websocktunnel",
         ),
         (
-            "from = session-relay:room",
-            '"session-relay:room": nothing of session-relay can be published; '
-            "from and to may be of fleet, portal or websocktunnel",
+            "from = taas:lab",
+            '"taas:lab": nothing of taas can be published; '
+            "from and to may be of fleet, portal, session-relay or websocktunnel",
         ),
         (
             "from = radio:1",
             '"radio:1": nothing of radio can be published; '
-            "from and to may be of fleet, portal or websocktunnel",
+            "from and to may be of fleet, portal, session-relay or websocktunnel",
         ),
         (
             "from = portl:1",
-            '"portl:1" begins with none of fleet, portal and websocktunnel; did you mean "portal"?',
+            '"portl:1" begins with none of fleet, portal, session-relay and websocktunnel; '
+            'did you mean "portal"?',
         ),
         ("from = portal", '"portal" names nothing; write portal:NAME'),
         ("from = portal:", '"portal:" names nothing; write portal:NAME'),
@@ -124,6 +128,16 @@ def test_targets_are_spelt_as_calls_spell_them(text: str, expected: str) -> None
             '"portal:one": a portal id is a number from 0 to 18446744073709551615',
         ),
         ("from = fleet:attic/door", '"fleet:attic/door": a place is HOST:PORT'),
+        ("from = session-relay:", '"session-relay:" names nothing; write session-relay:NAME'),
+        (
+            "from = session-relay:a room",
+            '"session-relay:a room": a topic is made of A-Z a-z 0-9 _ . - and /, with something '
+            "between two /",
+        ),
+        (
+            "from = session-relay:stats",
+            '"session-relay:stats": on the topic stats the router alone speaks',
+        ),
     ],
 )
 def test_names_that_are_none(tmp_path: Path, line: str, text: str) -> None:
@@ -197,8 +211,54 @@ def test_callers_without_a_name(tmp_path: Path) -> None:
             "websocktunnel:app as fleet:attic to whoever may call it, even without a name",
         ),
         (("from = portal:1", "to = portal:2"), "portal:2 as portal:1 to whoever may call it"),
+        (
+            ("from = portal:1/cam", "to = session-relay:lab/cam", "clients = alice"),
+            "session-relay:lab/cam as portal:1/cam to alice",
+        ),
     ],
 )
 def test_what_is_said_of_it(tmp_path: Path, lines: tuple[str, ...], text: str) -> None:
     """What is reached, by which name, and by whom."""
     assert said(tmp_path, *lines) == f"publishes {text}"
+
+
+@pytest.mark.parametrize(
+    ("target", "consequence"),
+    [
+        ("portal:7/ssh", "who enters that topic calls, and hears no other member"),
+        ("session-relay:b/c", "who enters the one is a member of the other instead"),
+    ],
+)
+def test_what_is_said_of_a_topic(tmp_path: Path, target: str, consequence: str) -> None:
+    """Nobody offers it; its members are others, or none."""
+    line = said(tmp_path, "from = session-relay:lab/shell", f"to = {target}", "clients = bk-1")
+    assert line == f"publishes {target} as session-relay:lab/shell to bk-1; {consequence}"
+
+
+def test_topics_have_slashes(tmp_path: Path) -> None:
+    """What stands behind one is part of the name, and no service."""
+    (tmp_path / "x.ini").write_text(
+        ROUTER + "[publish web]\nfrom = session-relay:a/b.c\nto = session-relay:d/e/f\n"
+    )
+    settings = read_router({"config": str(tmp_path / "x.ini")}, {}, tmp_path, keys())
+    (publication,) = settings.publications
+    assert publication.source == Callee(OfferName("session-relay:a/b.c"), topic=True)
+    assert publication.target == Callee(OfferName("session-relay:d/e/f"), topic=True)
+
+
+def test_a_topic_answers_no_requests(tmp_path: Path) -> None:
+    """Viewers speak HTTP, and wait for an answer in it."""
+    assert fault(
+        tmp_path, "from = websocktunnel:notes", "to = session-relay:room", "public = yes"
+    ) == (
+        'to: "session-relay:room" is a topic, and callers of websocktunnel speak HTTP, which '
+        "nobody there answers"
+    )
+
+
+def test_a_call_of_a_topic_names_no_service(tmp_path: Path) -> None:
+    """So the publication has to, where the target has several."""
+    assert fault(tmp_path, "from = session-relay:room", "to = portal:2") == (
+        'to: "portal:2" names no service, and a call of session-relay brings none that portal has; '
+        "write portal:2/SERVICE"
+    )
