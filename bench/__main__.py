@@ -33,13 +33,14 @@ GROUPS = {
     "short": "short connections through client, router and host",
     "websocktunnel": "viewers' requests through router and host of websocktunnel",
     "network_relay": "calls through client, router and agent of network-relay",
+    "session_relay": "topics with many readers of session-relay",
     "idle": "idle hosts and waiting clients",
     "start": "what a start costs",
     "recovery": "the router away and back",
 }
 """Each is a module of this package, and can be run alone as ``python -m bench.NAME``."""
 
-NOT_BUILT = "raw TCP (taas), session-relay: left out, relay does not speak these dialects yet"
+NOT_BUILT = "raw TCP (taas): left out, relay does not speak this dialect yet"
 
 
 def main(words: Sequence[str] | None = None) -> int:

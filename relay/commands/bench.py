@@ -1,8 +1,9 @@
 """``relay bench``: what a tunnel costs on this machine, beside a plain TCP relay.
 
 Router, host and client run as processes of their own, as in earnest, and so do the loads at both
-ends. Where viewers come to the router by HTTP there is no client, and requests are measured. The
-plain relay is one process of Twisted's ``protocols.portforward``.
+ends. Where viewers come to the router by HTTP there is no client, and requests are measured; of
+topics the router is measured, between members (:mod:`relay.commands.bench_topics`). The plain relay
+is one process of Twisted's ``protocols.portforward``.
 """
 
 from __future__ import annotations
@@ -10,15 +11,14 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import statistics
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from relay.commands.bench_table import Line, line_of, table
+from relay.commands.bench_topics import measure_topics
 from relay.commands.output import add_json, hint, result
-from relay.commands.shows import SHOWS, router_ini, tunnel_ini
+from relay.commands.shows import SHOWN, SHOWS, TOPIC_SHOWS, router_ini, tunnel_ini
 from relay.dialects import dialect_keys
 from relay.errors import RelayError
-from relay.measuring.figures import ratios, shown
 from relay.measuring.processes import LOOPBACK, START_S, Crew, Late, Program, free_ports
 from relay.measuring.runs import Inexact, Trips, Way, bulk, hold_answered, service, trips, web_way
 from relay.nvx import check_nvx
@@ -36,29 +36,10 @@ MB_PER_GB = 1000
 REMEDY = "try again while the machine has less to do, or see whether it works with: relay demo"
 
 
-class Line(NamedTuple):
-    """One measured thing, round by round.
-
-    :ivar relay: through the tunnel's programs
-    :ivar plain: through the plain relay
-    """
-
-    what: str
-    unit: str
-    relay: tuple[float, ...]
-    plain: tuple[float, ...]
-
-    @property
-    def ratio(self) -> float | None:
-        """:returns: the median of ours over theirs; None where theirs is nothing"""
-        each = ratios(self.relay, self.plain)
-        return statistics.median(each) if each else None
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what ``relay bench`` takes."""
     parser.add_argument(
-        "--dialect", choices=sorted(SHOWS), default="portal", help="what is spoken to the router"
+        "--dialect", choices=SHOWN, default="portal", help="what is spoken to the router"
     )
     parser.add_argument(
         "--seconds",
@@ -97,10 +78,16 @@ def run(arguments: argparse.Namespace) -> int:
         "rounds": arguments.rounds,
         "lines": [{**line._asdict(), "ratio": line.ratio} for line in lines],
     }
-    result(arguments.json, value, "\n".join(_table(lines)))
-    programs = "router and host" if SHOWS[arguments.dialect].path else "client, router and host"
-    hint(f"relay: {programs}, each a process; plain: one process that joins sockets")
+    result(arguments.json, value, "\n".join(table(lines)))
+    hint(f"relay: {_programs(arguments.dialect)}; plain: one process that joins sockets")
     return 0
+
+
+def _programs(dialect: str) -> str:
+    if dialect in TOPIC_SHOWS:
+        return "a router"
+    programs = "router and host" if SHOWS[dialect].path else "client, router and host"
+    return f"{programs}, each a process"
 
 
 class _BenchCrew(Crew):
@@ -136,6 +123,10 @@ def _one_line(error: Exception) -> str:
 
 
 def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
+    if show := TOPIC_SHOWS.get(arguments.dialect):
+        return measure_topics(
+            crew, arguments.dialect, show, arguments.rounds, arguments.seconds, IDLE
+        )
     hint("starting the tunnel's programs and a plain TCP relay")
     tunnel = _tunnel(crew, arguments.dialect)
     door, target = free_ports(2)
@@ -157,18 +148,13 @@ def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
     # of the tunnel's programs the router is the one that many share
     router, relay = idle[0][0], idle[1][0]
     return [
-        _line("download", "MB/s", speeds[False]),
-        _line("upload", "MB/s", speeds[True]),
-        _line(f"{trip}, median", "ms", [[t.p50_ms for t in one] for one in asked]),
-        _line(f"{trip}, p99", "ms", [[t.p99_ms for t in one] for one in asked]),
+        line_of("download", "MB/s", speeds[False]),
+        line_of("upload", "MB/s", speeds[True]),
+        line_of(f"{trip}, median", "ms", [[t.p50_ms for t in one] for one in asked]),
+        line_of(f"{trip}, p99", "ms", [[t.p99_ms for t in one] for one in asked]),
         Line("idle connection, in the router", "KiB", (router,), (relay,)),
         Line("idle connection, in all programs", "KiB", (sum(idle[0]),), (relay,)),
     ]
-
-
-def _line(what: str, unit: str, rounds: Sequence[Sequence[float]]) -> Line:
-    relay, plain = zip(*rounds, strict=True)
-    return Line(what, unit, relay, plain)
 
 
 def _idle_kib(crew: Crew, way: Way) -> list[float]:
@@ -222,19 +208,3 @@ def _found(program: Program, pattern: str) -> str:
     if found is None:
         raise Late(f"{program.name} did not say where it listens within {START_S:g} s")
     return found[1]
-
-
-def _table(lines: Sequence[Line]) -> list[str]:
-    rows = [("", "", "relay", "plain TCP relay", "relay/plain")]
-    for line in lines:
-        ours, theirs = (shown(statistics.median(side)) for side in (line.relay, line.plain))
-        ratio = "-" if line.ratio is None else shown(line.ratio)
-        rows.append((line.what, line.unit, ours, theirs, ratio))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    aligned: tuple[Callable[[str, int], str], ...] = (str.ljust, str.ljust, *(str.rjust,) * 3)
-    return [
-        "  ".join(
-            align(cell, width) for align, cell, width in zip(aligned, row, widths, strict=True)
-        ).rstrip()
-        for row in rows
-    ]

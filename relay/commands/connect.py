@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 
 from relay.addresses import with_port
 from relay.commands.output import WrongUsage
+from relay.core.patience import Repetition
 from relay.core.surroundings import Surroundings
 from relay.dialects import dialect_keys, find_dialects
 from relay.errors import ConfigurationError, Refused, RelayError
@@ -291,7 +292,13 @@ class _Once(Outward):
 
     failure: RelayError | None = None
 
-    def fault(self, what: str, error: RelayError, next_try_s: float | None = None) -> None:
+    def fault(
+        self,
+        what: str,
+        error: RelayError,
+        next_try_s: float | None = None,
+        repetition: Repetition | None = None,
+    ) -> None:
         """Keep the error rather than log it."""
         self.failure = error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from html import escape
@@ -10,14 +9,12 @@ from pathlib import Path
 from string import Template
 from typing import NamedTuple
 
-from twisted.web.http import NOT_FOUND, Request
-from twisted.web.resource import Resource
-from twisted.web.server import Site
+from typing_extensions import override
 
 from relay import __version__
+from relay.commands.demo_site import STATUS_PATH, STYLE, DemoSite
 from relay.router import RouterService
 
-STATUS_PATH = "/api/v1/status"
 FIGURES_PATH = b"/figures.json"
 
 
@@ -34,7 +31,7 @@ class Urls(NamedTuple):
     admin: str
 
 
-class Page(Resource):
+class Page(DemoSite):
     """The page, and the figures that it asks for while it is looked at.
 
     :param router: whose traffic is shown
@@ -42,36 +39,15 @@ class Page(Resource):
     :ivar folder: where the demo's configuration is
     """
 
-    isLeaf = True
     urls = Urls("", "", "", "")
     folder = Path()
 
     def __init__(self, dialect: str, router: RouterService) -> None:
-        super().__init__()
+        super().__init__({FIGURES_PATH: self.figures})
         self._dialect = dialect
         self._router = router
         self._started = time.monotonic()
         self._mark = secrets.token_hex(8)
-
-    def site(self) -> Site:
-        """:returns: a server of it."""
-        site = Site(self)
-        site.noisy = False
-        site.displayTracebacks = False
-        return site
-
-    def render_GET(self, request: Request) -> bytes:
-        """Serve the page, its figures, or nothing."""
-        request.setHeader(b"Cache-Control", b"no-store")
-        if request.path == b"/":
-            request.setHeader(b"Content-Type", b"text/html; charset=utf-8")
-            return self.html()
-        if request.path == FIGURES_PATH:
-            request.setHeader(b"Content-Type", b"application/json")
-            return json.dumps(self.figures()).encode()
-        request.setResponseCode(NOT_FOUND)
-        request.setHeader(b"Content-Type", b"text/plain")
-        return b"nothing is served here\n"
 
     def figures(self) -> dict[str, object]:
         """:returns: what has gone through the router so far."""
@@ -94,6 +70,7 @@ class Page(Resource):
             "seconds": round(time.monotonic() - self._started),
         }
 
+    @override
     def html(self) -> bytes:
         """:returns: the page; the same at each call."""
         values = {
@@ -104,7 +81,8 @@ class Page(Resource):
             "status": self.urls.admin + STATUS_PATH,
             **self.urls._asdict(),
         }
-        return _PAGE.substitute({name: escape(text) for name, text in values.items()}).encode()
+        safe = {name: escape(text) for name, text in values.items()}
+        return _PAGE.substitute(safe, style=STYLE).encode()
 
 
 _PAGE = Template(
@@ -117,56 +95,7 @@ _PAGE = Template(
 <link rel="icon" href="data:,">
 <title>relay demo: it works</title>
 <style>
-:root {
-  color-scheme: light dark;
-  --ground: #f5f6f8; --card: #ffffff; --ink: #1d2330; --soft: #5d6678; --line: #dde1e8;
-  --accent: #3157d5; --wash: #e9eefc; --good: #18794e;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --ground: #12151c; --card: #1a1f29; --ink: #e8ebf1; --soft: #9aa4b7; --line: #2c3341;
-    --accent: #8ea8ff; --wash: #222b45; --good: #5fd39b;
-  }
-}
-* { box-sizing: border-box; }
-body {
-  margin: 0; background: var(--ground); color: var(--ink);
-  font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif;
-}
-main { max-width: 54rem; margin: 0 auto; padding: 3.5rem 1.25rem 4rem; }
-h1 { font-size: 2.1rem; line-height: 1.2; letter-spacing: -.02em; margin: .4rem 0 .6rem; }
-h2 { font-size: 1.05rem; margin: 2.6rem 0 .8rem; }
-p { margin: .4rem 0; }
-.lead { color: var(--soft); font-size: 1.1rem; max-width: 42rem; }
-.badge {
-  display: inline-block; padding: .15rem .7rem; border-radius: 99px; font-size: .85rem;
-  font-weight: 600; color: var(--good); background: var(--card); border: 1px solid var(--line);
-}
-.path { display: flex; align-items: stretch; gap: .3rem; margin-top: 2rem; flex-wrap: wrap; }
-.path div {
-  flex: 1 1 8rem; padding: .8rem .9rem; border-radius: .7rem; background: var(--card);
-  border: 1px solid var(--line);
-}
-.path .middle { background: var(--wash); border-color: transparent; }
-.path b { display: block; }
-.path small { color: var(--soft); overflow-wrap: anywhere; }
-.path i { align-self: center; font-style: normal; color: var(--accent); font-size: 1.2rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem, 1fr)); gap: .6rem; }
-.figures div {
-  padding: .9rem 1rem; border-radius: .7rem; background: var(--card); border: 1px solid var(--line);
-}
-.figures output {
-  display: block; font-size: 1.5rem; font-weight: 650; font-variant-numeric: tabular-nums;
-}
-.figures small { color: var(--soft); }
-pre {
-  margin: .5rem 0 1.1rem; padding: .85rem 1rem; border-radius: .7rem; overflow-x: auto;
-  background: var(--card); border: 1px solid var(--line);
-  font: .85rem/1.6 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace;
-}
-a { color: var(--accent); }
-ul { padding-left: 1.2rem; margin: .4rem 0; }
-footer { margin-top: 3rem; color: var(--soft); font-size: .9rem; }
+$style
 </style>
 </head>
 <body>

@@ -1,7 +1,8 @@
 """A load as a process: ``python -m relay.measuring.load FILE``.
 
 FILE holds the job, one JSON object: ``do`` names it, ``place`` says where its connections come
-from (:mod:`relay.measuring.places`), the rest is the job's own. It prints ``{"ready": true}`` once
+from (:mod:`relay.measuring.places`; those of topics have ``sessions`` instead), the rest is the
+job's own. It prints ``{"ready": true}`` once
 others may come, and its result, each as one line of JSON; a job that keeps connections open waits
 for a signal. Nothing but the standard library is imported, so that loads start quickly.
 """
@@ -14,12 +15,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from relay.measuring import bulk, site, talk, visits, web
+from relay.measuring import bulk, site, talk, topics, visits, web
 from relay.measuring.places import Refused, say
 
 JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
     "send": bulk.send,
     "take": bulk.take,
+    "book": topics.book,
+    "read": topics.read,
+    "sit": topics.sit,
+    "write": topics.write,
     "echo": talk.echo,
     "ping": talk.ping,
     "pace": talk.pace,
@@ -39,7 +44,8 @@ def main() -> int:
     try:
         JOBS[job["do"]](job)
     except (OSError, Refused) as error:
-        say(failed=f"{job['do']} at {job['place']['kind']}: {type(error).__name__}: {error}")
+        where = f" at {job['place']['kind']}" if "place" in job else ""
+        say(failed=f"{job['do']}{where}: {type(error).__name__}: {error}")
         return 1
     return 0
 

@@ -2,7 +2,8 @@
 
 A *place* is a JSON object: ``kind`` is ``tcp`` (connects), ``listen`` (accepts), ``ws`` (connects
 and shakes hands), ``serve`` (accepts and answers that), ``caller`` or ``callee`` (does what a
-client or host of portal does), ``web`` (connects and asks below ``path``), ``site`` (answers that)
+client or host of portal does), ``seat`` (becomes a member of a topic: ``session`` and ``token``),
+``web`` (connects and asks below ``path``), ``site`` (answers that)
 or ``stdio`` (starts ``command`` with ``environment``, whose standard input and output it is);
 ``port`` is on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS) where
 they apply.
@@ -17,6 +18,7 @@ import os
 import re
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
@@ -70,9 +72,11 @@ def connections(place: Place, count: int = 1) -> Iterator[Connection]:
                 yield shake_hands(place, place["path"].format(number))
             elif kind == "stdio":
                 yield Connection(_started(place))
+            elif kind == "seat":
+                yield _seated(place)
             else:
                 yield _called(place)
-        if kind == "ws":
+        if kind in ("ws", "seat"):
             say(ready=True)
 
 
@@ -188,6 +192,14 @@ def _started(place: Place) -> socket.socket:
 
     # it has what loads use of a socket
     return cast(socket.socket, Pipes(place["command"], place.get("environment", {})))
+
+
+def _seated(place: Place) -> Connection:
+    from relay.measuring.seats import REGISTERED_S, seat
+
+    connection = seat(place["session"], place["token"])
+    time.sleep(REGISTERED_S)
+    return connection
 
 
 def _called(place: Place) -> Connection:

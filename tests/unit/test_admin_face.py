@@ -9,8 +9,8 @@ import pytest
 
 from relay.admin.face import AdminFace
 from relay.errors import BadRequest
+from relay.faces import IServices
 from relay.http import Request
-from relay.interfaces import IServices
 
 
 class Revoker:

@@ -87,6 +87,7 @@ TERMS: dict[str, st.SearchStrategy[Any]] = {
     "algorithms": st.sampled_from([("HS256",), ("HS256", "HS512"), ()]),
     "leeway_s": st.sampled_from([0, 0, 10]),
     "check_nbf": st.booleans(),
+    "check_iat": st.booleans(),
 }
 CREDENTIALS = st.builds(Jwt, GENUINE | FORGED, **TERMS) | st.sampled_from(OTHERS)
 
@@ -204,9 +205,10 @@ def test_a_signature_is_verified_once(signatures: Signatures) -> None:
         Jwt(shown.token, (KEY,), ("HS256", "HS512")),
         Jwt(shown.token, (KEY,), leeway_s=1),
         Jwt(shown.token, (KEY,), check_nbf=False),
+        Jwt(shown.token, (KEY,), check_iat=True),
     ):
         tokens.verify(other, NOW)
-    assert signatures.count == 5
+    assert signatures.count == 6
 
 
 def test_another_key_is_another_token() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from relay.commands.bench import Line, _table
+from relay.commands.bench_table import Line, line_of, table
 from relay.commands.main import main
 from relay.measuring.processes import Late
 from relay.measuring.runs import Inexact
 
 DOWN = Line("download", "MB/s", (100.0, 300.0, 200.0), (400.0, 600.0, 400.0))
 IDLE = Line("idle connection", "KiB", (12.5,), (0.0,))
+FANNED = Line("heard by 20", "MB/s", (500.0,), ())
 
 
 def test_ratio_is_of_rounds() -> None:
@@ -19,16 +20,23 @@ def test_ratio_is_of_rounds() -> None:
 
 
 def test_no_ratio_to_nothing() -> None:
-    """Where the plain relay costs nothing measurable there is none."""
+    """Where the plain relay costs nothing measurable, or cannot do it, there is none."""
     assert IDLE.ratio is None
+    assert FANNED.ratio is None
+
+
+def test_rounds() -> None:
+    """Both sides of each round are kept apart, in the order of the rounds."""
+    assert line_of("a", "b", [(1.0, 2.0), (3.0, 4.0)]) == Line("a", "b", (1.0, 3.0), (2.0, 4.0))
 
 
 def test_table() -> None:
     """Columns are aligned and figures short."""
-    assert _table([DOWN, IDLE]) == [
+    assert table([DOWN, IDLE, FANNED]) == [
         "                       relay  plain TCP relay  relay/plain",
         "download         MB/s    200              400          0.5",
         "idle connection  KiB    12.5                0            -",
+        "heard by 20      MB/s    500                -            -",
     ]
 
 

@@ -1,4 +1,4 @@
-"""A reload: what was remembered of the old secret's tokens is forgotten."""
+"""A reload: what is forgotten by it, and what goes on once."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ listen = tcp:0
 state-dir = .
 [dialect:portal]
 secret-file = portal.secret
+"""
+REPORTING = """
+[router]
+listen = tcp:0
+state-dir = .
+public-url = http://127.0.0.1
+[dialect:session-relay]
 """
 OLD, NEW = "old-" * 10, "new-" * 10
 
@@ -51,6 +58,26 @@ def test_a_reload_forgets_tokens(tmp_path: Path) -> None:
     assert len(router.broker.tokens) == 0
     assert isinstance(knock(router, OLD), TokenInvalid)
     assert knock(router, NEW) is None
+
+
+def test_a_reload_starts_nothing_in_a_router_that_stops(tmp_path: Path) -> None:
+    """What dialects do by themselves goes on with a reload, but not behind the end."""
+    config = tmp_path / "relay.ini"
+    config.write_text(REPORTING)
+
+    def read() -> RouterSettings:
+        return read_router({"config": str(config)}, {}, tmp_path, dialect_keys())
+
+    clock = Clock()
+    router = RouterService(read(), cast(IReactor, clock), read)
+    for _ in range(2):
+        router.reload()
+        assert len(clock.getDelayedCalls()) == 1
+    stopped: list[None] = []
+    Deferred.fromCoroutine(router._stop()).addCallback(stopped.append)
+    router.reload()
+    assert stopped == [None]
+    assert clock.getDelayedCalls() == []
 
 
 def knock(router: RouterService, secret: str) -> RelayError | None:

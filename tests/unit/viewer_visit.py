@@ -7,8 +7,8 @@ from twisted.internet.interfaces import IPushProducer
 
 from relay.core.stream import Circuit, join
 from relay.errors import RelayError
+from relay.faces import Forwarding
 from relay.http import Request
-from relay.interfaces import Forwarding
 from relay.links.viewer.exchange import Exchange
 from relay.vocabulary import Call, OfferName, Reason
 from tests.fakes import FakeStream, World
