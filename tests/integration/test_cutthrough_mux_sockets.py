@@ -58,7 +58,7 @@ class SocketStream(FakeStream, Protocol):
     # -- a stream ----------------------------------------------------------------------------------
 
     @override
-    def outlet(self) -> IOutlet:  # type: ignore[override]  # the other one never has any
+    def outlet(self) -> IOutlet:
         return self.raw
 
     @override

@@ -176,3 +176,16 @@ async def test_last_words_of_one_that_takes_nothing_more(
     assert one.data == b"413: too large"
     assert [reason.type for reason in one.lost] == [ConnectionLost]
     assert not one.ended
+
+
+@pytest_twisted.ensureDeferred
+async def test_one_that_has_said_all_and_is_gone(ends: Callable[..., Local]) -> None:
+    """Nobody reads from it any more: that a write fails is enough."""
+    one = ends("one")
+    one.far.shutdown(1)
+    await until(lambda: one.ended or None, "end of what it says")
+    one.far.close()
+    one.end.write(b"to nobody")
+    one.end.write(b"in particular")
+    await until(lambda: one.lost or None, "loss")
+    assert [reason.type for reason in one.lost] == [ConnectionLost]

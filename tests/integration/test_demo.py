@@ -43,11 +43,12 @@ def test_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_json(tmp_path: Path) -> None:
-    """The result is also there as JSON."""
-    done = relay("demo", "--once", "--json", env=home(tmp_path))
+@pytest.mark.parametrize("dialect", ["portal", "websocktunnel", "network-relay"])
+def test_json(tmp_path: Path, dialect: str) -> None:
+    """The result is also there as JSON, whatever tunnel it went through."""
+    done = relay("demo", "--once", "--json", "--dialect", dialect, env=home(tmp_path))
     shown = json.loads(done.stdout)
-    assert shown["dialect"] == "portal"
+    assert shown["dialect"] == dialect
     assert set(shown["urls"]) == {"page", "direct", "router", "admin"}
     assert shown["fetched"]["status"] == 200
     assert shown["fetched"]["ms"] < START_S * 1000

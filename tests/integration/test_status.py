@@ -23,7 +23,7 @@ pytest_plugins = ["tests.integration.portal_fixtures"]
 
 ADMIN = "tcp:0:interface=127.0.0.1"
 EVERYWHERE = "tcp:0"
-EMPTY = {"ready": True, "links": [], "offers": [], "circuits": []}
+EMPTY = {"ready": True, "links": [], "offers": [], "circuits": [], "topics": []}
 
 
 def arguments(**said: str) -> argparse.Namespace:

@@ -4,68 +4,20 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay.measuring.processes import LOOPBACK
+from tests.integration.chromium import browsing
 from tests.integration.websocktunnel_app_tunnels import TIMEOUT_S, Tunnel
 from tests.webapp.payload import digest_of
 
 pytest_plugins = ["tests.integration.websocktunnel_app_fixtures"]
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 DOWNLOAD_BYTES = 50_000_000
-FLAGS = (
-    "--headless",
-    "--no-sandbox",  # as root, Chromium does not start with it
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-extensions",
-    "--no-first-run",
-    "--no-proxy-server",
-    "--remote-debugging-port=0",  # without it, Chromium may end once the page is there
-)
 OURS = ("direct", "ours-ours", "ours-go")
-
-
-def browser() -> str:
-    """:returns: a browser that is installed; skips the test where there is none"""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip(f"did not run: none of {', '.join(BROWSERS)} is installed")
-    return found
-
-
-@contextmanager
-def browsing(url: str, folder: Path) -> Iterator[Path]:
-    """Show the page until the end of the block. :returns: where the browser writes what it says"""
-    folder.mkdir()
-    said = folder / "browser.log"
-    words = [browser(), *FLAGS, f"--user-data-dir={folder / 'profile'}", url]
-    with open(said, "wb") as out:
-        process = subprocess.Popen(
-            words,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, "HOME": str(folder), "TMPDIR": str(folder)},
-        )
-    try:
-        yield said
-    finally:
-        os.killpg(process.pid, signal.SIGKILL)  # the processes of its pages, too
-        process.wait()
 
 
 @pytest.fixture(scope="module")
