@@ -1,0 +1,1 @@
+``[publish NAME]`` takes topics of session-relay: a portal or network-relay client takes part in one, or whoever enters one with a booking that is named reaches a portal, websocktunnel or network-relay host.

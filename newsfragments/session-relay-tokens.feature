@@ -1,0 +1,1 @@
+``relay token session-relay`` mints tokens for practable/relay, byte for byte as the original does from the same variables, and ``relay token show`` explains them: which topic, until which booking is cancelled, for which audience.

@@ -1,0 +1,1 @@
+Dialect session-relay: live video and data for many watchers, by booking. ``relay serve``, ``host`` and ``client`` of practable/relay can be replaced by ours one at a time: all of their variables count, and ``relay check`` says what they open.
