@@ -104,9 +104,13 @@ class UpgradeRequired(ProtocolError):
 
 
 class AuthError(RelayError):
-    """A credential did not pass."""
+    """A credential did not pass.
+
+    :ivar subject: whom it was shown for, where that name is known here
+    """
 
     reason = Reason.TOKEN_INVALID
+    subject: str = ""
 
 
 class TokenMissing(AuthError):
@@ -198,6 +202,12 @@ class LimitReached(RelayError):
     """A configured limit stands in the way."""
 
     reason = Reason.LIMIT
+
+
+class StoreFailed(RelayError):
+    """A store of records cannot be asked."""
+
+    reason = Reason.INTERNAL
 
 
 class GoingAway(RelayError):

@@ -16,8 +16,10 @@ from relay.vocabulary import (
     Call,
     Claims,
     Credential,
+    Event,
     Grant,
     Message,
+    OfferName,
     Role,
     TopicName,
 )
@@ -33,6 +35,8 @@ class Route(NamedTuple):
     :ivar parameters: parts of the path, decoded
     :ivar websocket: whether a WebSocket handshake is expected here
     :ivar body_bytes: largest body that is read before ``answer``; 0: none is read
+    :ivar spares_body: whether nobody looks at the body: a request with more than ``body_bytes`` of
+        it is answered without the rest, rather than refused
     :ivar greets: whether the credential comes inside the conversation, in a Hello; until then
         nothing is granted
     :ivar claims: the first part of the paths by which users of what is registered will come
@@ -40,6 +44,8 @@ class Route(NamedTuple):
         face provides :class:`IForwardingFace` then
     :ivar feeds: whether the body goes to a sink as it comes, whatever the method; the face provides
         :class:`IFeedFace` then
+    :ivar looks_up: whether the credential has to be looked up first; the face provides
+        :class:`ILookingUpFace` then
     """
 
     name: str
@@ -50,6 +56,8 @@ class Route(NamedTuple):
     claims: str = ""
     forwards: bool = False
     feeds: bool = False
+    looks_up: bool = False
+    spares_body: bool = False
 
 
 class Forwarding(NamedTuple):
@@ -132,6 +140,16 @@ class IWordedFace(IRouterFace):
         """:returns: the whole answer, its headers included"""
 
 
+class ILookingUpFace(IRouterFace):
+    """A dialect whose credentials are verified by what a store knows."""
+
+    def look_up(request: Request, route: Route, services: IServices) -> Awaitable[Credential]:
+        """:returns: what :meth:`credential` would, on routes that look up
+
+        :raises RelayError: a refusal
+        """
+
+
 class IPlacedFace(IRouterFace):
     """A dialect that is spoken otherwise at listeners which keys of its own name."""
 
@@ -165,6 +183,66 @@ class ICodes(Interface):
         """
 
 
+class IRecords(Interface):
+    """A store of texts by key, which outlives the router and may have other users.
+
+    Every method raises :class:`relay.errors.StoreFailed` when the store cannot be asked.
+    """
+
+    def get(key: str) -> Awaitable[str | None]:
+        """:returns: the text; None: there is none"""
+
+    def put(key: str, text: str) -> Awaitable[None]:
+        """Keep a text, in place of any other of that key."""
+
+    def delete(key: str) -> Awaitable[bool]:
+        """:returns: whether there was one"""
+
+    def all(wanted: Callable[[str], bool] | None = None) -> Awaitable[Mapping[str, str]]:
+        """Read all, or what is wanted of a store that has much of others besides.
+
+        :param wanted: says of a key whether its text is; it may be called in another thread
+        :returns: every text by its key, the keys in order
+        """
+
+    def close() -> Awaitable[None]:
+        """Let go of the store."""
+
+
+class Welcome(NamedTuple):
+    """What a connection to a port becomes: a link with that conversation, under that grant."""
+
+    grant: Grant
+    conversation: IConversation
+
+
+class IPort(Interface):
+    """A TCP port that a dialect had opened, of which each connection is a raw link."""
+
+    number: int = Attribute("of the port")
+
+    def close() -> None:
+        """Accept nothing more; harmless when it is closed. Links that stand are not touched."""
+
+
+class IPorts(Interface):
+    """TCP ports of the router's own, opened when somebody asks for one."""
+
+    def open(
+        numbers: Sequence[int],
+        interface: str,
+        dialect: str,
+        welcome: Callable[[str, int], Welcome],
+    ) -> IPort:
+        """Listen at one of ``numbers`` that is free: that which was used longest ago.
+
+        :param interface: address to listen at; empty: all
+        :param welcome: called with address and port of each that connects; a RelayError that it
+            raises refuses the connection, which is closed at once, counted and logged
+        :raises LimitReached: when none of them is free
+        """
+
+
 class LinkInfo(NamedTuple):
     """One live link whose credential was accepted.
 
@@ -187,6 +265,15 @@ class IServices(Interface):
 
     broker: IBroker = Attribute("offers and calls")
     codes: ICodes = Attribute("one-time codes")
+    ports: IPorts = Attribute("TCP ports")
+
+    def records(dialect: str, database: str) -> IRecords:
+        """Open a store, or share one that is open.
+
+        :param database: ``redis://HOST:PORT/NUMBER``, or a file's path; empty: a file in the state
+            folder, named after the dialect
+        :raises StoreFailed: where there is none for it
+        """
 
     def sleep(seconds: float) -> Awaitable[None]:
         """Wait."""
@@ -201,6 +288,9 @@ class IServices(Interface):
 
     def random_bits(bits: int) -> int:
         """:returns: an unpredictable integer below 2**bits."""
+
+    def fault(what: str, error: RelayError) -> None:
+        """Log one line: what failed, why, what to try."""
 
 
 class IBroker(Interface):
@@ -223,6 +313,15 @@ class IBroker(Interface):
 
     def revoked(dialect: str) -> Sequence[str]:
         """:returns: the subjects of the dialect that are revoked just now"""
+
+    def judge(intent: Event, grant: Grant, quiet: bool = False) -> None:
+        """Would this offer or call be granted, or wait, now? :raises RelayError: why not
+
+        :param quiet: whether the log is told nothing, since the same is going to be asked again
+        """
+
+    def is_published(name: OfferName) -> bool:
+        """:returns: whether calls of that name are answered by another offer"""
 
     def links(dialect: str) -> Sequence[LinkInfo]:
         """:returns: the dialect's live links"""

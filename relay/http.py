@@ -15,7 +15,10 @@ class Request(NamedTuple):
     :ivar headers: names in lower case and values, in order, both latin-1
     :ivar peer: the believed address of the sender, ``HOST`` without port
     :ivar secure: whether the last hop was TLS
+    :ivar sent_host: the Host header as it was sent, where an absolute target stands above it; None:
+        it is among the headers, if anywhere
     :ivar body: the whole body; only for routes that ask for one
+    :ivar port: the other end's port, as far as it is known
     """
 
     method: str
@@ -27,6 +30,8 @@ class Request(NamedTuple):
     http_version: str = "1.1"
     secure: bool = False
     body: bytes = b""
+    sent_host: str | None = None
+    port: int = 0
 
     def header(self, name: str) -> str | None:
         """:returns: the first header of that (lower case) name, or None."""

@@ -157,6 +157,17 @@ class ILink(Interface):
         """:returns: whether it does not read because its outlet has no room."""
 
 
+class IByteLink(ILink):
+    """A connection without messages: one endless message of bytes each way.
+
+    What comes is delivered in parts, none of them final; the peer's half-close as an empty final
+    one. An empty final message that is sent half-closes our side, behind what was sent before.
+    """
+
+    def has_left() -> bool | None:
+        """:returns: whether a peer that says nothing more has closed for good; None: unknown"""
+
+
 class ILinkReceiver(Interface):
     """What a link talks to: the Session."""
 

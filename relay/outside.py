@@ -41,6 +41,50 @@ class ITunnelSession(Interface):
         """:returns: how the link ended, once it has; a fresh awaitable each time."""
 
 
+class IBundle(ITunnelSession):
+    """Several links that are kept as if they were one; it has no stream."""
+
+    def over(ending: Ending) -> None:
+        """It stands no more, whatever its links do; harmless when it did not."""
+
+
+class Way(NamedTuple):
+    """How to get to a server, where that is not as usual.
+
+    :ivar at: ``HOST:PORT`` that is connected to, while Host, SNI and verification keep the URL's;
+        empty: the URL's
+    :ivar roots: trust roots besides the tunnel's own, PEM
+    :ivar follow: whether redirections are followed
+    """
+
+    at: str = ""
+    roots: str = ""
+    follow: bool = True
+
+
+USUAL_WAY = Way()
+
+
+class ServesTls(NamedTuple):
+    """A raw link on which we are the TLS server, though it was we who connected.
+
+    :ivar certificate: PEM file, with its chain
+    :ivar key: PEM file
+    """
+
+    certificate: Path
+    key: Path
+
+
+class ExpectsTls(NamedTuple):
+    """A raw link at whose far end a TLS server is.
+
+    :ivar name: that its certificate is to have, and SNI
+    """
+
+    name: str
+
+
 class HttpAnswer(NamedTuple):
     """What a server answered.
 
@@ -97,28 +141,37 @@ RETRY_CALL_S = (0.1, 0.2, 0.4, 0.8)
 """A host that reconnects, or a router that restarts, is back within a second or two; the local user
 need not notice."""
 
+CALL_AGAIN_S = 4.0
+"""How long after the first attempt another may begin: a router that has a caller wait, for three
+seconds perhaps, is asked once more, in case that many others came at the same time."""
+
 PASSING = (Reason.HOST_ABSENT, Reason.GOING_AWAY)
 
 
 async def call_again(
     outward: IOutward, caller: IStream, call: Callable[[], Awaitable[ITunnelSession]]
 ) -> ITunnelSession:
-    """Make a call; where what stands in its way may pass, a few times within 1.5 s.
+    """Make a call; where what stands in its way may pass, a few times within :data:`CALL_AGAIN_S`.
 
     :param caller: for whom it is
     :raises CallerLeft: when that has given up
     :raises RelayError: as the last call
     """
+    began = outward.now()
+
+    def waited_long(pause_s: float) -> bool:
+        return abs(outward.now() - began) + pause_s > CALL_AGAIN_S
+
     for pause_s in RETRY_CALL_S:
         if caller.has_given_up():
             break
         try:
             return await call()
         except Refused as error:
-            if error.reason not in PASSING:
+            if error.reason not in PASSING or waited_long(pause_s):
                 raise
         except CannotConnect as error:
-            if not error.passing:
+            if not error.passing or waited_long(pause_s):
                 raise
         await outward.sleep(pause_s)
     if caller.has_given_up():
@@ -137,6 +190,12 @@ class IOutward(Interface):
 
     def token() -> Awaitable[str]:
         """:returns: the tunnel's, read afresh. :raises TokenMissing, TokenInvalid, NoToken"""
+
+    def time_code(base32: str, step: int) -> str:
+        """:returns: the time-based code (RFC 6238) of a secret in a time step: six digits
+
+        :raises Misconfigured: when that is no secret
+        """
 
     def spawn(errand: Awaitable[None]) -> IErrand:
         """Run on the side; its failure is logged and harms nobody.
@@ -159,11 +218,16 @@ class IOutward(Interface):
         """
 
     def http(
-        method: str, url: str, headers: Mapping[str, str], limit_bytes: int
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        limit_bytes: int,
+        way: Way = USUAL_WAY,
     ) -> Awaitable[HttpAnswer]:
         """Ask an HTTP server, within 10 s, the tunnel's proxy and trust roots observed.
 
-        Redirections are followed within one origin; an answer says nothing of its connection.
+        Redirections are followed within one origin, unless ``way`` says otherwise; an answer says
+        nothing of its connection.
 
         :param url: absolute, ``http`` or ``https``; the request has no body
         :param limit_bytes: a longer body is an error
@@ -177,6 +241,19 @@ class IOutward(Interface):
         handle: Callable[[Event], None],
     ) -> Awaitable[ITunnelSession]:
         """As :meth:`websocket`, of an absolute URL (``ws`` or ``wss``)."""
+
+    def tcp(
+        address: str,
+        conversation: IConversation,
+        handle: Callable[[Event], None],
+        tls: ServesTls | ExpectsTls | None = None,
+    ) -> Awaitable[ITunnelSession]:
+        """Open a raw link: TCP, the tunnel's proxy observed, whose bytes are payload as they come.
+
+        :param address: ``HOST:PORT``, an IPv6 address in brackets
+        :param handle: takes the events that are not a stream's
+        :raises CannotConnect, TlsFailed: when there is nobody to talk to
+        """
 
     def local_router(face: IRouterFace) -> ILocalRouter:
         """:returns: a router of this tunnel's own, which ends with it"""
@@ -241,6 +318,7 @@ class IOutward(Interface):
         gives_up: bool = True,
         name: str = "",
         longest_s: float = 30.0,
+        where: Callable[[], str] = str,
     ) -> Awaitable[None]:
         """Do ``errand`` for ever: whenever its link ends, again, after a pause
         (:mod:`relay.core.patience`). Several may be kept; cancelling one ends its link.
@@ -249,7 +327,14 @@ class IOutward(Interface):
         :param gives_up: whether any refusal is final
         :param name: of the errand, where the tunnel has several; for the log
         :param longest_s: the longest pause after a refusal
+        :param where: names the router where the section does not; for the log
         :raises RelayError: when a refusal is final
+        """
+
+    def bundle(end: Callable[[Reason], None]) -> IBundle:
+        """Make what an errand returns that keeps several links.
+
+        :param end: ends them in order; called when the bundle is closed, with why
         """
 
     def write(path: Path, text: str) -> None:

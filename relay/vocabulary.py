@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple, NewType
 
 OfferName = NewType("OfferName", str)
@@ -157,12 +157,15 @@ class Offer(NamedTuple):
     """This link stands for ``name`` from now on.
 
     :ivar services: the services behind it, None when they are not known to the router
+    :ivar waiting: how many links may wait to answer, with ``Answer.QUEUE``; the oldest gives way to
+        one more. 0: as many as may register, and one more is refused
     """
 
     name: OfferName
     answer: Answer
     rivalry: Rivalry = Rivalry.NEWEST_WINS
     services: tuple[str, ...] | None = None
+    waiting: int = 0
 
 
 class Stands(NamedTuple):
@@ -178,6 +181,8 @@ class Call(NamedTuple):
     :ivar caller: the caller's subject, empty when it has none
     :ivar key: the call's key, empty on the way to the core
     :ivar stream: the link's stream that calls or is to answer
+    :ivar waits_s: how long it waits for a host where none is registered; 0: not at all
+    :ivar origin: where the caller comes from, in its dialect's own words
     """
 
     name: OfferName
@@ -185,6 +190,8 @@ class Call(NamedTuple):
     caller: str = ""
     key: CallKey = CallKey("")
     stream: int = 0
+    waits_s: float = 0.0
+    origin: str = ""
 
 
 class Join(NamedTuple):
@@ -295,6 +302,8 @@ Outputs = Iterable[Event | Message]
 
 # -- credentials and grants ----------------------------------------------------------------------
 
+Claims = dict[str, object]
+
 
 @dataclass(frozen=True, slots=True)
 class Jwt:
@@ -333,12 +342,16 @@ class SharedSecret:
 
 @dataclass(frozen=True, slots=True)
 class Totp:
-    """A time-based code (RFC 6238) for ``name``; ``secret_base32`` None is an unknown name."""
+    """A time-based code (RFC 6238) for ``name``; ``secret_base32`` None is an unknown name.
+
+    :ivar known: what else is known of the name, to be among the claims once the code is found right
+    """
 
     name: str
     code: str
     secret_base32: str | None
     step_s: int = 30
+    known: Claims = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return f"Totp(name={self.name!r}, code=***)"
@@ -365,7 +378,6 @@ class Missing:
 
 
 Credential = Jwt | SharedSecret | Totp | OneTimeCode | Nothing | Missing
-Claims = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)

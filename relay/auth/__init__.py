@@ -7,6 +7,7 @@ peer.
 """
 
 from relay.auth.logins import LOGIN_ADDRESSES, LOGIN_DELAY_S, LOGINS_WAITING, FailedLogins
+from relay.auth.shared import time_code
 from relay.auth.tokens import TOKEN_BYTES, in_words, inspect, mint
 from relay.auth.verification import Codes, verify
 from relay.auth.verified import VerifiedTokens
@@ -22,5 +23,6 @@ __all__ = [
     "in_words",
     "inspect",
     "mint",
+    "time_code",
     "verify",
 ]

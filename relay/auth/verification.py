@@ -27,7 +27,8 @@ def verify(credential: Credential, now: float, codes: Codes | None = None) -> Cl
 
     A :class:`Jwt` yields its payload; ``exp`` is judged if present, ``nbf`` and ``iat`` where its
     terms say so, no other is: whether one must be there, and of which type, is the dialect's to
-    say. :class:`SharedSecret` and :class:`Totp` yield ``{"sub": name}``, :class:`OneTimeCode` what
+    say. :class:`SharedSecret` yields ``{"sub": name}``, :class:`Totp` besides that ``counter``, the
+    time step whose code it was, and what it says is known of the name; :class:`OneTimeCode` what
     ``codes`` knows, and :class:`Nothing` an empty dict.
 
     :param now: Unix seconds

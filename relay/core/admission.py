@@ -9,38 +9,36 @@ inside the conversation, the link stands first and is judged by the same rules a
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
 from relay import auth
 from relay.core.broker import Broker, name_of
+from relay.core.handshake import check_upgrade
 from relay.core.liveness import Entry
+from relay.core.repeats import Refusals
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
 from relay.errors import (
     AuthError,
-    BadHandshake,
-    BadRequest,
     CallFailed,
     LimitReached,
-    MethodNotAllowed,
     ProtocolError,
     RelayError,
     Revoked,
-    UpgradeRequired,
 )
-from relay.faces import Forwarding, IForwardingFace, IRouterFace, Route
+from relay.faces import Forwarding, IForwardingFace, ILookingUpFace, IRouterFace, IServices, Route
 from relay.http import Request
 from relay.interfaces import IConversation, IGreeting
 from relay.vocabulary import (
     Accept,
     Call,
     Close,
+    Credential,
     Enter,
+    Event,
     Grant,
     Granted,
     Hello,
@@ -48,14 +46,9 @@ from relay.vocabulary import (
     Offer,
     OneTimeCode,
     Reason,
+    SharedSecret,
+    Totp,
 )
-
-SUPPORTED_VERSION = "13"
-KEY_BYTES = 16
-KEY = re.compile("[A-Za-z0-9+/]{22}==")
-"""The base64 of so many bytes."""
-ONCE = ("sec-websocket-key", "sec-websocket-version")
-"""Headers of a handshake that must not be repeated (RFC 6455, sections 11.3.1 and 11.3.5)."""
 
 
 class Admission(NamedTuple):
@@ -96,8 +89,6 @@ class Reception:
     It stands before the broker as a switch of its own (:class:`relay.core.surroundings.ISwitch`).
     """
 
-    log = Logger()
-
     def __init__(
         self,
         broker: Broker,
@@ -106,6 +97,7 @@ class Reception:
         self.broker = broker
         self._around = around
         self._failed_logins = auth.FailedLogins(lambda: around.limits.failed_logins_per_min)
+        self._refusals = Refusals()
         self._strangers: dict[Session, Stranger] = {}
 
     def admit(
@@ -120,15 +112,31 @@ class Reception:
         """
         return self._admit(face, request, route, self._hold_s)
 
+    async def look_up(
+        self, face: IRouterFace, request: Request, route: Route, services: IServices
+    ) -> Admission:
+        """Judge a request whose credential the face has to look up first.
+
+        :raises RelayError: the refusal, already logged and counted
+        """
+        try:
+            credential = await cast(ILookingUpFace, face).look_up(request, route, services)
+        except RelayError as error:
+            self.refused(face.name, request.peer, request.path, error)
+            raise
+        admitted = self._admit(face, request, route, self._hold_s, credential)
+        return admitted if isinstance(admitted, Admission) else await admitted
+
     def _admit(
         self,
         face: IRouterFace,
         request: Request,
         route: Route | None,
         hold: Callable[[Admission], float],
+        credential: Credential | None = None,
     ) -> Admission | Deferred[Admission]:
         try:
-            admission = self._judge(face, request, route)
+            admission = self._judge(face, request, route, credential)
             hold_s = hold(admission)
         except AuthError as error:
             delay_s = self._login_failed(face.name, request.peer, request.path, error)
@@ -166,6 +174,28 @@ class Reception:
         late = ProtocolError(f"no credential came within {handshake_s:g} s")
         timer = self._around.wheel.after(handshake_s, lambda: session.fail(late))
         self._strangers[session] = Stranger(dialect, peer, granted, timer)
+
+    def judge_link(self, grant: Grant, intent: Event | None) -> None:
+        """Judge a link that needs no request, before it stands. :raises RelayError: the refusal"""
+        if grant.subject:
+            self._check_limits(grant)
+        try:
+            self.broker.judge(intent, grant)
+        except Revoked as error:
+            if grant.subject:
+                raise
+            # whoever showed no credential has failed no login
+            raise CallFailed(error.text, Reason.REVOKED) from error
+
+    def turned_away(self, dialect: str, peer: str, where: str, error: RelayError) -> None:
+        """Count and log a connection that got no answer, which therefore cannot come late.
+
+        :param where: what it connected to
+        """
+        if not isinstance(error, AuthError):
+            self.refused(dialect, peer, where, error)
+        elif self._login_failed(dialect, peer, where, error):
+            self._failed_logins.done_waiting()
 
     # -- ISwitch ---------------------------------------------------------------------------------
 
@@ -243,18 +273,29 @@ class Reception:
 
     # -- judging ---------------------------------------------------------------------------------
 
-    def _judge(self, face: IRouterFace, request: Request, route: Route | None) -> Admission:
+    def _judge(
+        self,
+        face: IRouterFace,
+        request: Request,
+        route: Route | None,
+        credential: Credential | None,
+    ) -> Admission:
         if route is None:
             route = face.route(request)
         if route.greets:
             check_upgrade(request)
             return Admission(face, route, None, face.conversation(request, route, None))
-        credential = face.credential(request, route)
+        if credential is None:
+            credential = face.credential(request, route)
         if isinstance(credential, OneTimeCode) and route.websocket:
             check_upgrade(request)  # a code is spent once it was looked at
-        claims = self.broker.tokens.verify(
-            credential, self._around.wheel.now(), self.broker.codes.take
-        )
+        try:
+            claims = self.broker.tokens.verify(
+                credential, self._around.wheel.now(), self.broker.codes.take
+            )
+        except AuthError as error:
+            error.subject = known_name(credential)
+            raise
         if route.websocket:
             check_upgrade(request)
         grant = face.grant(claims, request, route)
@@ -297,7 +338,8 @@ class Reception:
         """:returns: seconds that the answer is to wait."""
         self._around.metrics.failed_logins_total[dialect] += 1
         self.refused(dialect, peer, where, error)
-        return self._failed_logins.failed(peer, self._around.wheel.now())
+        subject = error.subject and f"{dialect}:{error.subject}"
+        return self._failed_logins.failed(peer, self._around.wheel.now(), subject)
 
     def refused(self, dialect: str, peer: str, where: str, error: RelayError) -> None:
         """Count and log a refusal.
@@ -309,16 +351,7 @@ class Reception:
 
     def tell_refusal(self, dialect: str, peer: str, where: str, error: RelayError) -> None:
         """Log a refusal; the parameters as for :meth:`refused`."""
-        self.log.info(
-            "{kind} from {peer}: {dialect} {path}: {reason}: {text}",
-            event="login-failed" if isinstance(error, AuthError) else "refused",
-            kind="login failed" if isinstance(error, AuthError) else "refused",
-            peer=peer,
-            dialect=dialect,
-            path=where[:200],
-            reason=error.reason.value,
-            text=error.text,
-        )
+        self._refusals.tell(dialect, peer, where, error, self._around.wheel.now())
 
     def _sleep(self, seconds: float) -> Deferred[None]:
         done: Deferred[None] = Deferred()
@@ -326,32 +359,10 @@ class Reception:
         return done
 
 
-def check_upgrade(request: Request) -> None:
-    """Judge the headers of a WebSocket handshake (RFC 6455, section 4.2.1).
-
-    :raises UpgradeRequired: for HTTP/1.0
-    :raises MethodNotAllowed: for anything but GET
-    :raises BadRequest: naming the header that is missing or wrong
-    """
-    if request.http_version != "1.1":
-        raise UpgradeRequired("only a WebSocket handshake over HTTP/1.1 is served here")
-    for name, token in (("connection", "upgrade"), ("upgrade", "websocket")):
-        if not request.has_token(name, token):
-            raise BadRequest(
-                f"only a WebSocket handshake is served here: header {name.title()} lacks {token!r}"
-            )
-    if request.method != "GET":
-        wrong = MethodNotAllowed("a WebSocket handshake is made by GET", "GET")
-        wrong.headers = BadHandshake.headers
-        raise wrong
-    names = [name for name, _ in request.headers]
-    for name in ONCE:
-        if names.count(name) > 1:
-            raise BadHandshake(f"header {name.title()} came more than once")
-    first = dict(reversed(request.headers))
-    if first.get("content-length") not in (None, "0") or first.get("transfer-encoding"):
-        raise BadRequest("a WebSocket handshake has no body")
-    if first.get("sec-websocket-version") != SUPPORTED_VERSION:
-        raise BadHandshake(f"only WebSocket version {SUPPORTED_VERSION} is served here")
-    if KEY.fullmatch(first.get("sec-websocket-key", "").strip()) is None:
-        raise BadHandshake(f"Sec-WebSocket-Key is not the base64 of {KEY_BYTES} bytes")
+def known_name(credential: Credential) -> str:
+    """:returns: whose credential it is to be, where such a name is known here; else nothing"""
+    if isinstance(credential, Totp):
+        return credential.name if credential.secret_base32 else ""
+    if isinstance(credential, SharedSecret):
+        return credential.name if credential.expected else ""
+    return ""

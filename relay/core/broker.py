@@ -74,9 +74,10 @@ class Broker:
 
     # -- before a handshake is over --------------------------------------------------------------
 
-    def judge(self, intent: Event | None, grant: Grant) -> None:
+    def judge(self, intent: Event | None, grant: Grant, quiet: bool = False) -> None:
         """Would this be granted now? So that a refusal can still be an HTTP status.
 
+        :param quiet: whether the log is told nothing
         :raises RelayError: why not
         """
         self._check_open(intent, grant)
@@ -85,7 +86,7 @@ class Broker:
         elif isinstance(intent, Call | Enter):
             published = self._published(intent, grant)
             if published is not None:
-                with published.asked_for():
+                with published.asked_for(quiet):
                     self._judge_published(published)
             elif isinstance(intent, Call):
                 self.registry.judge_call(intent)
@@ -97,6 +98,10 @@ class Broker:
             self.registry.judge_call(published.call)
         else:
             self._around.ledger.admit()
+
+    def is_published(self, name: OfferName) -> bool:
+        """:returns: whether calls of that name, whatever the service, go to another offer"""
+        return self.publications.has(name)
 
     def hold_s(self, intent: Event | None) -> float:
         """:returns: how long a newcomer's handshake is held back, because its name flaps."""
@@ -179,6 +184,8 @@ class Broker:
             # an offer that was revoked along with its dialect is not of the caller's dialect
             dialect = target.partition(":")[0]
             self.denials.check(Grant(dialect, Role.CLIENT, "", target), now)
+            if self.registry.is_refilling(target):
+                published = published.waiting()
         return published
 
     def accepted(self, session: Session, event: Accept) -> None:

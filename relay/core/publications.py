@@ -46,6 +46,7 @@ class Published(NamedTuple):
     :ivar call: what it is given
     :ivar grant: the caller's
     :ivar enters: what it takes part in instead, where a topic answers
+    :ivar refill_s: how long it waits for a host whose links are all taken
     """
 
     publication: str
@@ -53,6 +54,7 @@ class Published(NamedTuple):
     call: Call
     grant: Grant
     enters: Enter | None = None
+    refill_s: float = 0.0
 
     @property
     def caller(self) -> str:
@@ -69,16 +71,23 @@ class Published(NamedTuple):
         """:returns: where it goes, for the log"""
         return str(Callee(self.call.name, self.call.service))
 
+    def waiting(self) -> Published:
+        """:returns: the same, of a call that waits for a host to come back"""
+        waits_s = max(self.call.waits_s, self.refill_s)
+        return self._replace(call=self.call._replace(waits_s=waits_s))
+
     @contextmanager
-    def asked_for(self) -> Iterator[None]:
+    def asked_for(self, quiet: bool = False) -> Iterator[None]:
         """Refuse in terms of the name that was asked for; the log has the whole truth.
 
+        :param quiet: the log has nothing of it
         :raises RelayError: from within
         """
         try:
             yield
         except (HostAbsent, NoSuchOffer, LimitReached) as error:
-            self.log_refused(error.reason, error.text)
+            if not quiet:
+                self.log_refused(error.reason, error.text)
             raise self.refusal(error) from error
 
     def log_refused(self, reason: Reason, text: str) -> None:
@@ -139,6 +148,10 @@ class Publications:
     def __init__(self, publications: Iterable[Publication] = ()) -> None:
         self._by_source = {one.source: one for one in publications}
 
+    def has(self, name: OfferName) -> bool:
+        """:returns: whether each call of that name is published"""
+        return Callee(name) in self._by_source
+
     def find(self, event: Call | Enter, grant: Grant) -> Published | None:
         """Find what a call becomes; a publication of its service outweighs one of its name.
 
@@ -168,7 +181,7 @@ class Publications:
         target = event._replace(
             name=found.target.offer, service=found.target.service or self._kept(found, event)
         )
-        return Published(found.name, asked, target, grant)
+        return Published(found.name, asked, target, grant, refill_s=found.refill_s)
 
     def _check_open(self, found: Publication, asked: Callee, grant: Grant) -> None:
         """:raises WrongName: when it is not for this caller"""

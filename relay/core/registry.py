@@ -11,22 +11,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from relay.core.challenge import Challenges
 from relay.core.publications import Published
+from relay.core.refills import Refills
 from relay.core.rivals import Rivals
 from relay.core.session import Session
+from relay.core.stand_ins import Opening, Waiting
 from relay.core.standing import ICaller, PendingCall, Standing
 from relay.core.surroundings import Surroundings
 from relay.errors import CallGone, HostAbsent, LimitReached, NoSuchOffer, RelayError
-from relay.interfaces import ICircuit, IStream
+from relay.interfaces import IStream
 from relay.vocabulary import (
-    CLEAN_REASONS,
     Answer,
     Call,
     CallKey,
-    Close,
     Join,
     Offer,
     OfferName,
@@ -64,6 +63,7 @@ class Registry:
         self._connect = connect
         self._rivals = Rivals(around.wheel)
         self._challenges = Challenges(around)
+        self._refills = Refills()
         self._standings: dict[OfferName, Standing] = {}
         self._callers: dict[IStream, PendingCall] = {}
         self._opening: dict[IStream, PendingCall] = {}
@@ -97,6 +97,8 @@ class Registry:
         standing = self._standings.get(offer.name)
         if standing is None or standing.session is None or standing.session is session:
             return
+        if offer.answer is Answer.QUEUE and offer.waiting:
+            return
         if len(standing.responders) >= self._around.limits.links_per_offer:
             raise LimitReached(f"{offer.name} has {len(standing.responders)} registrations already")
 
@@ -116,7 +118,7 @@ class Registry:
         """
         self.judge_offer(offer, session)
         standing = self._standings.setdefault(offer.name, Standing())
-        rival = standing.session
+        rival, was_known = standing.session, bool(standing.responders)
         if offer.rivalry is Rivalry.LIVE_KEEPS and rival is not None and rival is not session:
             self._challenges.begin(
                 offer.name, rival, session, lambda: self.register(session, subject, offer)
@@ -127,9 +129,18 @@ class Registry:
             session.offers = (*session.offers, offer.name)
         if offer.answer is Answer.QUEUE:
             standing.respond(session)
+            if offer.waiting and len(standing.responders) > offer.waiting:
+                standing.next_responder().end(Reason.REPLACED)
         elif rival is not None and rival is not session:
             self._rivals.replaced(offer.name)
             rival.end(Reason.REPLACED)
+        if not was_known:
+            self._tell_up(offer, session, subject)
+        if offer.rivalry is Rivalry.LIVE_KEEPS:
+            session.perform(Stands(offer.name))
+        self._announce_waiting(offer.name, standing)
+
+    def _tell_up(self, offer: Offer, session: Session, subject: str) -> None:
         self.log.info(
             "offer {offer} stands ({link}, {subject}{services})",
             event="offer-up",
@@ -138,9 +149,6 @@ class Registry:
             subject=subject,
             services=f", services {', '.join(offer.services)}" if offer.services else "",
         )
-        if offer.rivalry is Rivalry.LIVE_KEEPS:
-            session.perform(Stands(offer.name))
-        self._announce_waiting(offer.name, standing)
 
     def withdraw(self, session: Session) -> None:
         """A link is over: what it offered is registered no more."""
@@ -148,8 +156,22 @@ class Registry:
         for name in names:
             standing = self._standings.get(name)
             if standing is not None:
+                offer = standing.offer
                 standing.withdraw(session)
+                self._gone(name, standing, offer)
                 self._tidy(name, standing)
+
+    def is_refilling(self, name: OfferName) -> bool:
+        """:returns: whether all links that were to answer a name were taken, a moment ago"""
+        return self._refills.is_expected(name, self._around.wheel.now())
+
+    def _gone(self, name: OfferName, standing: Standing, offer: Offer | None) -> None:
+        """A link stands for a name no more: perhaps it was the last of several.
+
+        :param offer: what it was
+        """
+        if standing.session is None and offer is not None and offer.answer is Answer.QUEUE:
+            self._refills.ran_dry(name, self._around.wheel.now())
 
     def ready(self, session: Session) -> None:
         """A host reads again: tell it of the calls that came meanwhile."""
@@ -164,15 +186,14 @@ class Registry:
 
     # -- calls -----------------------------------------------------------------------------------
 
-    def judge_call(self, call: Call) -> Standing:
-        """:returns: what is known of the name. :raises RelayError: when a call would not wait."""
+    def judge_call(self, call: Call) -> None:
+        """:raises RelayError: when a call would not wait."""
         standing = self._standings.get(call.name)
-        if standing is None or standing.session is None or standing.offer is None:
-            raise HostAbsent(
-                f"no host is registered for {call.name}",
-                "start the host, or look at its log",
-            )
-        services = standing.offer.services
+        if standing is None:
+            standing = Standing()
+        if standing.offer is None and not call.waits_s:
+            raise absent(call.name)
+        services = None if standing.offer is None else standing.offer.services
         if services is not None and call.service not in services:
             known = ", ".join(sorted(services))
             raise NoSuchOffer(
@@ -186,21 +207,24 @@ class Registry:
                 retry_after_s=5,
             )
         self._around.ledger.admit()
-        return standing
 
     def call(
         self, caller: ICaller, subject: str, call: Call, published: Published | None = None
     ) -> None:
         """A caller waits for a host. :raises RelayError: when it may not."""
-        standing = self.judge_call(call)
+        self.judge_call(call)
+        standing = self._standings.setdefault(call.name, Standing())
         stream = caller.new_stream(call.stream)
         call = call._replace(key=self._new_key(standing), caller=subject)
         pending = PendingCall(call, caller, stream, published)
-        stream.circuit = _Waiting(self, pending)
+        stream.circuit = Waiting(self, pending)
         self._callers[stream] = pending
-        if self._around.limits.pending_s:
+        pending_s = self._around.limits.pending_s
+        if standing.offer is None:
+            pending_s = min(pending_s, call.waits_s) or call.waits_s
+        if pending_s:
             pending.timer = self._around.wheel.after(
-                self._around.limits.pending_s, lambda: self._timed_out(pending)
+                pending_s, lambda: self._timed_out(pending, pending_s)
             )
         standing.wait(pending)
         self._announce_waiting(call.name, standing)
@@ -250,8 +274,10 @@ class Registry:
         self.forget(pending)
 
     def _new_key(self, standing: Standing) -> CallKey:
-        """:returns: a key that nobody can guess, where a link can join by it; else a number"""
-        announces = standing.offer is not None and standing.offer.answer is Answer.ANNOUNCE
+        """:returns: a key that nobody can guess, where a link can join by it, or perhaps will;
+        else a number
+        """
+        announces = standing.offer is None or standing.offer.answer is Answer.ANNOUNCE
         while True:
             self._numbered += 1
             number = self._random_bits(KEY_BITS) if announces else self._numbered
@@ -297,16 +323,20 @@ class Registry:
         """
         return offer.answer is Answer.QUEUE or not session.full
 
-    def _is_to_blame(self, pending: PendingCall) -> bool:
+    def _why_in_vain(self, pending: PendingCall) -> Reason:
         """:returns: whether the host had its time for a call, or does not even read of it.
 
         One that was told of it just now, because the calls before it were given up, had not.
         """
         if pending.announced:
             waited_s = self._around.wheel.now() - pending.announced_at
-            return waited_s >= self._around.limits.pending_s / 2
-        standing = self._standings[pending.call.name]
-        return standing.session is not None and standing.session.full
+            blame = waited_s >= self._around.limits.pending_s / 2
+        else:
+            standing = self._standings[pending.call.name]
+            if pending.call.waits_s and standing.session is None:
+                return Reason.HOST_ABSENT
+            blame = standing.session is not None and standing.session.full
+        return Reason.HOST_SILENT if blame else Reason.LIMIT
 
     def _hand_to_next(self, standing: Standing, pending: PendingCall) -> None:
         """Join a call with the link that has waited longest."""
@@ -317,8 +347,14 @@ class Registry:
             self.forget(pending)
             pending.refuse(error)
             return
+        offer = standing.offer
         standing.responds_no_more(responder)
-        self._connect(pending, responder, callee)
+        self._gone(pending.call.name, standing, offer)
+        responder.perform(pending.call)
+        if responder.reason is None:
+            self._connect(pending, responder, callee)
+        else:
+            standing.wait_first(pending)
 
     def _open_on(self, session: Session, pending: PendingCall) -> None:
         """Put a call on a new stream of the host's link; its Accept follows."""
@@ -331,63 +367,21 @@ class Registry:
             pending.refuse(error)
             return
         pending.callee = stream
-        stream.circuit = _Opening(self, pending)
+        stream.circuit = Opening(self, pending)
         self._opening[stream] = pending
         session.perform(pending.call._replace(stream=opening.stream))
 
-    def _timed_out(self, pending: PendingCall) -> None:
-        reason = Reason.HOST_SILENT if self._is_to_blame(pending) else Reason.LIMIT
+    def _timed_out(self, pending: PendingCall, waited_s: float) -> None:
+        reason = self._why_in_vain(pending)
         self.give_up(pending, reason)
         self._around.metrics.refused(pending.dialect, reason)
         pending.caller.end_stream(
             pending.call.stream,
             reason,
-            detail=f"{pending.asked} did not answer within {self._around.limits.pending_s:g} s",
+            detail=f"{pending.asked} did not answer within {waited_s:g} s",
         )
 
 
-@implementer(ICircuit)
-class _Waiting:
-    """Stands in for the circuit of a caller that has none yet: its end ends the call."""
-
-    __slots__ = ("_pending", "_registry")
-
-    def __init__(self, registry: Registry, pending: PendingCall) -> None:
-        self._registry = registry
-        self._pending = pending
-
-    def finished(self, side: IStream) -> None:
-        """The caller has said all it wants to say, and waits for the answer."""
-        self._pending.finished = True
-
-    def broken(
-        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
-    ) -> None:
-        """The caller has left."""
-        side.circuit = None  # else the two keep each other until the next search for such rings
-        self._registry.give_up(self._pending, reason)
-
-
-@implementer(ICircuit)
-class _Opening:
-    """Stands in for the circuit of a host's stream that has not accepted yet."""
-
-    __slots__ = ("_pending", "_registry")
-
-    def __init__(self, registry: Registry, pending: PendingCall) -> None:
-        self._registry = registry
-        self._pending = pending
-
-    def finished(self, side: IStream) -> None:
-        """A stream that ends before it was accepted was refused."""
-        side.reset(Reason.TARGET_REFUSED, None)
-        self.broken(side, Reason.TARGET_REFUSED)
-
-    def broken(
-        self, side: IStream, reason: Reason, close: Close | None = None, text: str = ""
-    ) -> None:
-        """The host refused the call, or its link is gone."""
-        if reason in CLEAN_REASONS:
-            reason, close = Reason.TARGET_REFUSED, None
-        self._registry.refused(self._pending, side, reason)
-        self._pending.end(reason, close, text)
+def absent(name: OfferName) -> HostAbsent:
+    """:returns: the refusal of a call that nobody is there to answer"""
+    return HostAbsent(f"no host is registered for {name}", "start the host, or look at its log")

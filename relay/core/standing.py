@@ -131,6 +131,10 @@ class Standing:
         """A call waits for a host to be told of it."""
         self.waiting = [*self.waiting, pending]
 
+    def wait_first(self, pending: PendingCall) -> None:
+        """A call waits again, before all others."""
+        self.waiting = [pending, *self.waiting]
+
     def next(self) -> PendingCall:
         """:returns: the call that has waited longest; it waits no more"""
         pending, *self.waiting = self.waiting
@@ -160,6 +164,8 @@ class Standing:
         """A link answers a call, or is gone; the newest of the others has the name."""
         self.responders = [other for other in self.responders if other is not session]
         self.session = self.responders[-1] if self.responders else None
+        if self.session is None:
+            self.offer = None
 
     def is_empty(self) -> bool:
         """:returns: whether nothing is left to remember."""
@@ -169,5 +175,3 @@ class Standing:
         """A registration is over; the next newest responder takes its place."""
         if self.session is session or session in self.responders:
             self.responds_no_more(session)
-            if self.session is None:
-                self.offer = None

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import signal
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from threading import current_thread, main_thread
 
 from twisted.plugin import getPlugins
 from zope.interface.verify import verifyObject
@@ -14,6 +17,22 @@ from relay.settings import DialectKeys
 from relay.vocabulary import Role
 
 
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let Ctrl-C end the program: getPlugins would take the exception for a dialect that fails to
+    import, and go on (seen).
+    """
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler or current_thread() is not main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
 def find_dialects(enabled: Iterable[str] = ()) -> Mapping[str, IDialect]:
     """Find the installed dialects.
 
@@ -22,9 +41,10 @@ def find_dialects(enabled: Iterable[str] = ()) -> Mapping[str, IDialect]:
     :raises ConfigurationError: when one is missing; a dialect that fails to import is only logged
     """
     found: dict[str, IDialect] = {}
-    for dialect in getPlugins(IDialect, relay.dialects):
-        verifyObject(IDialect, dialect)
-        found[dialect.name] = dialect
+    with _interruptible():
+        for dialect in getPlugins(IDialect, relay.dialects):
+            verifyObject(IDialect, dialect)
+            found[dialect.name] = dialect
     missing = [name for name in enabled if name not in found]
     if missing:
         known = ", ".join(sorted(found))

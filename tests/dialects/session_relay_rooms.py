@@ -8,14 +8,15 @@ from typing import Any, cast
 from zope.interface import implementer
 
 from relay.auth import mint, verify
-from relay.core.admission import check_upgrade
+from relay.core.handshake import check_upgrade
+from relay.core.services import NoPorts
 from relay.dialects.session_relay.access import Rules
 from relay.dialects.session_relay.router import Config, Doors, SessionRelayFace
 from relay.errors import LimitReached, RelayError, Revoked
-from relay.faces import IBroker, ICodes, IServices, ITimer, LinkInfo
+from relay.faces import IBroker, ICodes, IPorts, IRecords, IServices, ITimer, LinkInfo
 from relay.http import Request, Response
 from relay.interfaces import IConversation
-from relay.vocabulary import Claims, Grant, Message, TopicName
+from relay.vocabulary import Claims, Event, Grant, Message, OfferName, TopicName
 
 SECRET = "vector-secret-not-for-production-0001"
 AUDIENCE = "https://relay.example.test/access"
@@ -102,6 +103,14 @@ class KnownBroker:
         self.denied[subject] = until
         return 0
 
+    def judge(self, intent: Event, grant: Grant, quiet: bool = False) -> None:
+        """Not asked for."""
+        raise NotImplementedError
+
+    def is_published(self, name: OfferName) -> bool:
+        """Not asked for."""
+        raise NotImplementedError
+
     def permit(self, dialect: str, subject: str) -> None:
         """A booking is no longer denied."""
         assert dialect == "session-relay"
@@ -141,6 +150,7 @@ class Services:
         self.clock = NOW
         self.broker = KnownBroker(self.now)
         self.codes = self
+        self.ports: IPorts = NoPorts()
         self.issued: dict[str, tuple[Grant, Claims, float]] = {}
         self.next_codes = [CODE]
         self.slept: list[float] = []
@@ -175,6 +185,14 @@ class Services:
     def random_bits(self, bits: int) -> int:
         """Not asked for."""
         raise NotImplementedError
+
+    def records(self, dialect: str, database: str) -> IRecords:
+        """Not asked for."""
+        raise NotImplementedError
+
+    def fault(self, what: str, error: RelayError) -> None:
+        """Nothing fails here."""
+        raise AssertionError(what)
 
 
 class Room:

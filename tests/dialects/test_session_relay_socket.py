@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.core.admission import check_upgrade
+from relay.core.handshake import check_upgrade
 from relay.dialects.session_relay.members import MemberLink, StatsLink
 from relay.dialects.session_relay.paths import check_published, query_values, socket_topic
 from relay.dialects.session_relay.router import SHOWN_CHARACTERS, Doors, SessionRelayFace

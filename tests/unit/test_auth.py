@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.auth import LOGIN_ADDRESSES, LOGIN_DELAY_S, LOGINS_WAITING, FailedLogins, verify
+from relay.auth import (
+    LOGIN_ADDRESSES,
+    LOGIN_DELAY_S,
+    LOGINS_WAITING,
+    FailedLogins,
+    time_code,
+    verify,
+)
 from relay.errors import AuthError, TokenInvalid, TokenMissing
 from relay.vocabulary import (
     Claims,
@@ -79,24 +86,26 @@ TOTP_B = "KRQWC42DN5XGM33SNVQW4Y3FKZSWG5DPOJJWKY3SMV2E45LNMJSXET3OMUYDANBQ"
 
 
 @pytest.mark.parametrize(
-    ("secret", "now", "code"),
+    ("secret", "now", "code", "counter"),
     [
-        (TOTP_A, 59, "287082"),
-        (TOTP_A, 59, "94287082"),
-        (TOTP_A, 1111111109, "081804"),
-        (TOTP_A, 20000000000, "353130"),
-        (TOTP_B, 1700000010, "014899"),
-        (TOTP_B, 1700000010, "898251"),
-        (TOTP_B, 1700000010, "0898251"),
-        (TOTP_B, 1700000010, "766901"),
-        (TOTP_B, 1700000010, "1669014899"),
-        (TOTP_B.lower(), 1700000010, "898251"),
-        (TOTP_B, 1700091510, "035518"),
+        (TOTP_A, 59, "287082", 1),
+        (TOTP_A, 59, "94287082", 1),
+        (TOTP_A, 1111111109, "081804", 37037036),
+        (TOTP_A, 20000000000, "353130", 666666666),
+        (TOTP_B, 1700000010, "014899", 56666666),
+        (TOTP_B, 1700000010, "898251", 56666667),
+        (TOTP_B, 1700000010, "0898251", 56666667),
+        (TOTP_B, 1700000010, "766901", 56666668),
+        (TOTP_B, 1700000000, "69014899", 56666666),
+        (TOTP_B.lower(), 1700000010, "898251", 56666667),
+        (TOTP_B, 1700091510, "035518", 56669717),
     ],
 )
-def test_totp(secret: str, now: int, code: str) -> None:
+def test_totp(secret: str, now: int, code: str, counter: int) -> None:
     """Codes of taas §18.1 are taken, one step early or late too, with as many digits as sent."""
-    assert verify(Totp("lab", code, secret), now) == {"sub": "lab"}
+    known: Claims = {"labels": ["alpha"]}
+    claims = verify(Totp("lab", code, secret, known=known), now)
+    assert claims == {"sub": "lab", "counter": counter, "labels": ["alpha"]}
 
 
 @pytest.mark.parametrize(
@@ -122,12 +131,19 @@ def test_totp_window(step_s: int, code: str, valid: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "code", ["", "98251", "12345678901", "89825x", "८९८२५१", "898251\n", "-98251"]
+    "code", ["", "98251", "1669014899", "89825x", "८९८२५१", "898251\n", "-98251"]
 )
 def test_totp_form(code: str) -> None:
-    """A code is 6 to 10 ASCII digits."""
+    """A code is 6 to 8 ASCII digits (taas §16)."""
     with pytest.raises(TokenInvalid, match="digits"):
         verify(Totp("lab", code, TOTP_B), 1700000010)
+
+
+def test_a_short_totp_secret() -> None:
+    """It works, as at the original's; who administers it is warned."""
+    code = time_code("JBSWY3DPEHPK3PXP", 1700000010 // 30)
+    assert code == "367665"
+    verify(Totp("lab", code, "JBSWY3DPEHPK3PXP"), 1700000010)
 
 
 def test_totp_of_nobody() -> None:
@@ -221,6 +237,15 @@ def test_few_wait_at_once() -> None:
     logins.done_waiting()
     assert logins.failed("a", 2) == LOGIN_DELAY_S
     assert logins.failed("a", 2) == 0.0
+
+
+def test_failed_logins_for_one_name_are_counted_from_everywhere() -> None:
+    """Who spreads its guesses over addresses waits for its answers, too; other names do not."""
+    logins = FailedLogins(lambda: 3)
+    waits = [logins.failed(f"192.0.2.{n}", NOW, "lab") for n in range(5)]
+    assert waits == [0, 0, 0, LOGIN_DELAY_S, LOGIN_DELAY_S]
+    assert logins.failed("192.0.2.9", NOW, "attic") == 0
+    assert logins.failed("192.0.2.9", NOW) == 0
 
 
 def test_no_limit() -> None:

@@ -218,6 +218,25 @@ def test_an_absent_host(desk: Desk, events: list[LogEvent]) -> None:
     assert Viewer(desk).told == ["failed host-absent"]
 
 
+def test_a_quiet_judgement(desk: Desk, events: list[LogEvent]) -> None:
+    """Whoever asks again and again does not fill the log."""
+    publish(desk, Callee(FAR))
+    with pytest.raises(HostAbsent):
+        desk.broker.judge(Call(NAME), grant(), quiet=True)
+    assert events == []
+    assert isinstance(refused(desk), HostAbsent)
+    assert len(events) == 1
+
+
+def test_which_names_are_published(desk: Desk) -> None:
+    """Those of which each call is; one service alone is not."""
+    publish(desk, Callee(OTHER))
+    assert desk.broker.is_published(NAME)
+    assert not desk.broker.is_published(OTHER)
+    publish(desk, Callee(OTHER), "ssh")
+    assert not desk.broker.is_published(NAME)
+
+
 def test_a_service_that_the_host_does_not_have(desk: Desk) -> None:
     """The caller is not told which there are."""
     host(desk, services=("secret-service",))

@@ -8,10 +8,10 @@ from __future__ import annotations
 import pytest
 
 from relay.core.registry import WAITING_CALLS
-from relay.errors import HostAbsent
+from relay.errors import HostAbsent, ProtocolError
 from relay.settings.model import Limits
-from relay.vocabulary import Call, Reason
-from tests.fakes import MuxTalk, World
+from relay.vocabulary import Answer, Call, Data, Event, Offer, Outputs, Reason
+from tests.fakes import MuxTalk, Talk, World
 from tests.unit.broker_desk import LATE_S, NAME, OTHER, PENDING_S, Desk, call, refusal
 
 # -- Answer.QUEUE ----------------------------------------------------------------------------------
@@ -66,6 +66,78 @@ def test_a_responder_is_not_lost_to_a_call_that_fails() -> None:
     assert desk.caller().reason is Reason.LIMIT
     stream.reset(Reason.LOST, None)
     assert desk.caller().accepted()
+
+
+def test_a_queue_may_be_one_whose_oldest_gives_way(desk: Desk) -> None:
+    """One more than may wait makes the one that waited longest leave; nobody is refused."""
+    links = [desk.party(Talk(Offer(NAME, Answer.QUEUE, waiting=3))) for _ in range(5)]
+    ended = [link.reason for link in links]
+    assert ended == [Reason.REPLACED, Reason.REPLACED, None, None, None]
+    desk.caller().says(b"x")
+    assert links[2].payload() == b"x"
+
+
+def test_a_responder_is_told_whom_it_answers(desk: Desk) -> None:
+    """It hears of the call, and what it says to that comes before all other payload."""
+
+    class Early(Talk):
+        """Has said something before there was anybody to hear it."""
+
+        def perform(self, event: Event, now: float) -> Outputs:
+            """Say it now."""
+            early = Data(f"hello {event.origin}".encode()) if isinstance(event, Call) else None
+            return (early,) if early else super().perform(event, now)
+
+    responder = desk.party(Early(Offer(NAME, Answer.QUEUE)))
+    caller = desk.party(Talk(Call(NAME, origin="the garden")))
+    responder.says(b" and more")
+    assert caller.payload() == b"hello the garden and more"
+
+
+def test_a_responder_that_fails_at_its_call_is_passed_over(desk: Desk) -> None:
+    """The call goes to the next one in turn."""
+
+    class Broken(Talk):
+        """Cannot be told of a call."""
+
+        def perform(self, event: Event, now: float) -> Outputs:
+            """:raises ProtocolError: at a call"""
+            if isinstance(event, Call):
+                raise ProtocolError("not now")
+            return super().perform(event, now)
+
+    broken, good = desk.party(Broken(Offer(NAME, Answer.QUEUE))), desk.responder()
+    caller = desk.caller()
+    caller.says(b"x")
+    assert broken.reason is Reason.PROTOCOL_ERROR
+    assert good.payload() == b"x"
+    assert caller.accepted()
+
+
+# -- calls that wait for a host to come ------------------------------------------------------------
+
+
+def test_a_call_may_wait_for_a_host_to_come(desk: Desk) -> None:
+    """It is answered by the first that does."""
+    caller = desk.party(Talk(Call(NAME, waits_s=3)))
+    assert refusal(desk, Call(NAME, waits_s=3)) is None
+    assert refusal(desk, Call(NAME)) is HostAbsent
+    responder = desk.responder()
+    caller.says(b"x")
+    assert responder.payload() == b"x"
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_a_call_waits_in_vain_only_so_long(desk: Desk, left: bool) -> None:
+    """Then the host is absent, also where there was one before; nothing is left of either."""
+    if left:
+        desk.responder().link.lose()
+    caller = desk.party(Talk(Call(NAME, waits_s=3)))
+    desk.world.clock.advance(3 - LATE_S)
+    assert caller.reason is None
+    desk.world.clock.advance(2 * LATE_S)
+    assert caller.reason is Reason.HOST_ABSENT
+    assert desk.is_clean()
 
 
 # -- Answer.STREAM ---------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from relay.core.flow.link_stream import LinkStream
+from relay.interfaces import IByteLink
 from relay.outlets import IFrameOutlet, IOutlet
 from relay.vocabulary import Close, Data, Finish, Passing, Reason, Reset
 
@@ -50,6 +51,11 @@ class DedicatedStream(LinkStream):
             self._early = None
             self._cut_through()
             self.session.resume_for(self)
+
+    def has_left(self) -> bool | None:
+        """:returns: whether a peer that says nothing more is gone, where its link can tell"""
+        link = self.session.link
+        return link.has_left() if IByteLink.providedBy(link) else None
 
     def is_paused(self) -> bool:
         """:returns: whether the partner has asked for a pause, or does not take what was read."""

@@ -8,10 +8,6 @@ directions. Between our own programs, where both ends of a link asked for it, th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from zope.interface import implementer
-
 from relay.dialects.portal.wire import (
     CONNECTED,
     FINISH,
@@ -21,8 +17,8 @@ from relay.dialects.portal.wire import (
     parse_control,
 )
 from relay.dialects.portal.wire import Finish as FinishMessage
-from relay.errors import ProtocolError, RelayError, UnsupportedData
-from relay.interfaces import IConversation, Opening
+from relay.errors import ProtocolError, UnsupportedData
+from relay.one_stream import OneStream
 from relay.vocabulary import (
     Accept,
     Call,
@@ -49,31 +45,17 @@ MESSAGE_BYTES = 64 * 1024 * 1024
 CONTROL_MESSAGE_BYTES = 1024 * 1024
 
 
-@implementer(IConversation)
-class PortalConversation:
+class PortalConversation(OneStream):
     """What all portal links share."""
 
-    shape = Shape.DEDICATED
     carries = Carries(boundaries=True)
-    whole_messages = False
     message_bytes = MESSAGE_BYTES
     frame_bytes = FRAME_BYTES
     drop_is_end = True
-    dead_timer = False
-    passes = Passing.NOTHING
     utf8 = True
-    goodbye_s: float | None = None
-    payload_bytes = 0
-    window_bytes: int | None = None
     role = Role.HOST
-    intent: Event | None = None
-    upgrade_headers: Mapping[str, str] = {}
 
     __slots__ = ("__dict__",)
-
-    def opened(self, now: float) -> Outputs:
-        """Ask for what the request was made for."""
-        return () if self.intent is None else (self.intent,)
 
     def receive(self, message: Message, now: float) -> Outputs:
         """Ignore it."""
@@ -83,21 +65,9 @@ class PortalConversation:
         """Nothing to tell."""
         return ()
 
-    def begin(self, call: Call) -> Opening:
-        """:raises RelayError: always: calls are answered on links of their own."""
-        raise RelayError("a portal link carries one stream")
-
     def encode(self, data: Data) -> Message:
         """One binary message."""
         return Message(data.payload, False, data.final)
-
-    def wake(self, now: float) -> Outputs:
-        """No deadlines."""
-        return ()
-
-    def deadline(self) -> float | None:
-        """No deadlines."""
-        return None
 
     def end(self, reason: Reason, close: Close | None) -> Close | None:
         """The other side's own Close where it sent one, else our code and the reason's word."""
