@@ -1,0 +1,1 @@
+"""Texts by key that outlive the router, and that others may read and write, too."""
