@@ -173,8 +173,11 @@ class TunnelsService(MainService):
                 router=tunnel.router,
             )
         # what is opened without a door of its own would be seen nowhere else
-        for remark in tunnel_remarks(tunnel, dialect_keys()).lines:
+        remarks = tunnel_remarks(tunnel, dialect_keys())
+        for remark in remarks.lines:
             self.log.info("{name}: {remark}", name=tunnel.name, remark=remark)
+        for warning in remarks.warnings:
+            self.log.warn("{name}: {warning}", name=tunnel.name, warning=warning)
 
     def _all_ready(self) -> None:
         if self._failed and not self._running:

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import cast
 from urllib.parse import urljoin, urlsplit
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 
 from relay.errors import CannotConnect, Misconfigured, NotARouter, RelayError
-from relay.links.dialer import refusal
+from relay.links.dialer import SILENT_S, refusal
 from relay.links.origin import (
     WEB_SCHEMES,
     Origin,
     Place,
     Ways,
+    destination,
     explain,
     explain_lost,
     place_of,
 )
 from relay.links.sockets import tune
-from relay.outside import HttpAnswer
+from relay.outside import USUAL_WAY, HttpAnswer, Way
 
 ANSWER_TIMEOUT_S = 10.0
 """For all of it, redirections included."""
@@ -47,23 +48,33 @@ class Asker:
     """Asks HTTP servers for one tunnel.
 
     :param ways: the tunnel's
+    :param silent: told who accepted a connection and said nothing for :data:`SILENT_S`
     """
 
-    def __init__(self, ways: Ways, reactor: IReactorTime) -> None:
+    def __init__(
+        self, ways: Ways, reactor: IReactorTime, silent: Callable[[str], None] = lambda _: None
+    ) -> None:
         self._ways = ways
         self._reactor = reactor
+        self._silent = silent
 
     async def ask(
-        self, method: str, url: str, headers: Mapping[str, str], limit_bytes: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        limit_bytes: int,
+        way: Way = USUAL_WAY,
     ) -> HttpAnswer:
         """Ask, within :data:`ANSWER_TIMEOUT_S`; cancelling closes the connection.
 
         :param url: absolute, ``http`` or ``https``; the request has no body
         :param limit_bytes: a longer body is an error
+        :param way: where that is not as usual; it holds for redirections, too
         :raises Misconfigured: for a URL, or a redirection, that cannot be gone to
         :raises CannotConnect, TlsFailed: when there is nobody to talk to, or no HTTP is spoken
         """
-        asking = Deferred.fromCoroutine(self._ask(method, url, headers, limit_bytes))
+        asking = Deferred.fromCoroutine(self._ask(method, url, headers, limit_bytes, way))
         late = False
 
         def give_up() -> None:
@@ -78,7 +89,7 @@ class Asker:
             if not late:
                 raise
             raise CannotConnect(
-                f"{place_of(url, WEB_SCHEMES).origin.where} did not answer within "
+                f"{way.at or place_of(url, WEB_SCHEMES).origin.where} did not answer within "
                 f"{ANSWER_TIMEOUT_S:g} s",
                 "look at its log, and at proxies on the way",
             ) from None
@@ -87,13 +98,13 @@ class Asker:
                 timer.cancel()
 
     async def _ask(
-        self, method: str, url: str, headers: Mapping[str, str], limit_bytes: int
+        self, method: str, url: str, headers: Mapping[str, str], limit_bytes: int, way: Way
     ) -> HttpAnswer:
         place = place_of(url, WEB_SCHEMES)
         for _ in range(REDIRECTIONS + 1):
-            answer = await self._ask_once(method, place, headers, limit_bytes)
+            answer = await self._ask_once(method, place, headers, limit_bytes, way)
             location = answer.headers.get("location")
-            if answer.status not in REDIRECTING or location is None:
+            if not way.follow or answer.status not in REDIRECTING or location is None:
                 return answer
             place = redirected(place, location)
             if answer.status not in KEEPS_METHOD and method != "HEAD":
@@ -103,20 +114,33 @@ class Asker:
         )
 
     async def _ask_once(
-        self, method: str, place: Place, headers: Mapping[str, str], limit_bytes: int
+        self, method: str, place: Place, headers: Mapping[str, str], limit_bytes: int, way: Way
     ) -> HttpAnswer:
         question = _Question(encode(method, place, headers), method, limit_bytes)
+        patience: list[IDelayedCall] = []
+
+        def accepted() -> None:
+            if not patience:
+                patience.append(self._reactor.callLater(SILENT_S, report))
+
+        def report() -> None:
+            if not question.heard:
+                self._silent(destination(place.origin, way).where)
+
         try:
-            endpoint = self._ways.endpoint(place.origin, lambda: None)
+            endpoint = self._ways.endpoint(place.origin, accepted, way)
             await endpoint.connect(_Once(question))
-        except CancelledError:
+            accepted()
+            return await question.answer
+        except (CancelledError, RelayError):
             raise
         except Exception as error:
-            raise explain(place.origin, error) from error
-        try:
-            return await question.answer
+            raise explain(destination(place.origin, way), error) from error
         finally:
             question.leave()
+            for timer in patience:
+                if timer.active():
+                    timer.cancel()
 
 
 def encode(method: str, place: Place, headers: Mapping[str, str]) -> bytes:
@@ -193,6 +217,11 @@ class _Question(Protocol):
         self._head: h11.Response | None = None
         self._body = bytearray()
         self._begun = b""
+
+    @property
+    def heard(self) -> bool:
+        """:returns: whether anything of an answer has come"""
+        return bool(self._begun)
 
     def leave(self) -> None:
         """Close the connection; at once, unless the answer is whole."""

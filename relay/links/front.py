@@ -7,36 +7,29 @@ this module with all its bytes; a plain request is answered here, or by a host.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 import h11
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import ITransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 
 from relay.core.admission import Admission
-from relay.errors import BadRequest, CallFailed, NotFound, RelayError
-from relay.faces import Forwarding, IFeedFace, IRouterFace, Route
+from relay.errors import BadRequest, NotFound, RelayError, TooLarge
+from relay.faces import IRouterFace, Route
 from relay.http import Request, Response
-from relay.links.cutthrough import RawEnd, take_stream
-from relay.links.feeding import Feeding
 from relay.links.hall import Hall
+from relay.links.handing_on import READ_AHEAD_BYTES, HandingOn
 from relay.links.heads import as_request
 from relay.links.responses import BROKEN, encode_response, refusal
 from relay.links.sockets import unsent_bytes
-from relay.links.viewer.exchange import Exchange
-from relay.links.visitor import Visitor
-from relay.vocabulary import Grant
 
 KEEP_ALIVE_S = 60.0
-READ_AHEAD_BYTES = 64 * 1024
 UNTAKEN_BYTES = 64 * 1024
 """Who has so much of our answers still to take gets no further one on the same connection."""
 
 
-class FrontDoor(Visitor):
+class FrontDoor(HandingOn):
     """One connection, request by request, until one of them makes a link of it.
 
     :param faces: the dialects behind this listener, most specific first; asked anew for each
@@ -46,11 +39,8 @@ class FrontDoor(Visitor):
     def __init__(self, hall: Hall, faces: Callable[[], Sequence[IRouterFace]]) -> None:
         super().__init__(hall)
         self._faces = faces
-        self._request: Request | None = None
-        self._face: IRouterFace | None = None
-        self._body_limit = 0
+        self._route: Route | None = None  # of a request whose body is being read
         self._work: Deferred[None] | None = None
-        self._exchange: Exchange | Feeding | None = None
         self._started = 0.0
         self._kept = False  # and nothing of another request has come yet
 
@@ -115,11 +105,6 @@ class FrontDoor(Visitor):
     def _is_asking(self) -> bool:
         return self._request is not None or super()._is_asking()
 
-    @override
-    def is_answering(self) -> bool:
-        """:returns: whether a host is answering, or its answer is still being taken"""
-        return isinstance(self._exchange, Exchange)
-
     def _is_busy(self) -> bool:
         """:returns: whether a request is being answered"""
         return self._work is not None or self._exchange is not None
@@ -134,15 +119,28 @@ class FrontDoor(Visitor):
                     self._kept = False
                     self._head_received(head)
                 else:
-                    body = self._reader.body(self._body_limit)
+                    body = self._read_body(self._request)
                     if body is None:
                         return
                     self._request = self._request._replace(body=body)
-                    self._judge(self._request)
+                    self._judge(self._request, self._route)
                     if self._kept:
                         return  # the next request has its own turn
         except RelayError as error:
             self.refuse(error)
+
+    def _read_body(self, request: Request) -> bytes | None:
+        """:returns: the body, None while it is not complete. :raises TooLarge, BadRequest:"""
+        route = self._route
+        assert route is not None
+        if route.spares_body and request.header("expect") is not None:
+            return b""  # it waits for our word before it sends any
+        try:
+            return self._reader.body(route.body_bytes)
+        except TooLarge:
+            if route.spares_body:
+                return b""
+            raise
 
     def _head_begun(self) -> None:
         """A part of a head came; on a kept connection its time begins now."""
@@ -153,7 +151,8 @@ class FrontDoor(Visitor):
     def _head_received(self, head: h11.Request) -> None:
         self._started = self._hall.reactor.seconds()
         request = as_request(head, self.secure)
-        request = request._replace(peer=self._hall.believed_peer(self.address, request))
+        peer = self._hall.believed_peer(self.address, request)
+        request = request._replace(peer=peer, port=self.port)
         self._request = request
         self._face = self._face_for(request)
         if self._face is None:
@@ -167,7 +166,7 @@ class FrontDoor(Visitor):
         if route.websocket or route.forwards or route.feeds:
             self._judge(request, route)
         else:
-            self._body_limit = route.body_bytes
+            self._route = route
 
     def _face_for(self, request: Request) -> IRouterFace | None:
         """The dialect of the path, else the listener's only one."""
@@ -195,8 +194,13 @@ class FrontDoor(Visitor):
         """Nearly all that is admitted is a link or a viewer's request, at once: Deferreds are made
         for the others.
         """
+        reception = self._hall.reception
         try:
-            admitted = self._hall.reception.admit(face, request, route)
+            if route is not None and route.looks_up:
+                looking = reception.look_up(face, request, route, self._hall.services)
+                admitted: Admission | Deferred[Admission] = Deferred.fromCoroutine(looking)
+            else:
+                admitted = reception.admit(face, request, route)
         except RelayError as error:
             return self._answered(refusal(error, face, request))
         if isinstance(admitted, Admission):
@@ -262,99 +266,6 @@ class FrontDoor(Visitor):
         self.log.failure("a request could not be handled", failure)
         self.send(BROKEN)
 
-    # -- a host answers --------------------------------------------------------------------------
-
-    def _forward(self, forwarding: Forwarding, grant: Grant, request: Request) -> None:
-        """Call the host that is to answer."""
-        if self._closing or self.transport is None:
-            return
-        self._shaken()
-        label = f"{request.peer}:{self.port}"
-        try:
-            exchange = Exchange(self, self._hall.around.wheel, request, forwarding, label)
-        except RelayError as error:
-            return self.failed(error)
-        self._exchange = exchange
-        self._reader.begin_again()
-        self._shift()
-        try:
-            self._hall.broker.call(exchange, grant, forwarding.call)
-        except RelayError as error:
-            exchange.refuse(0, error)
-
-    def _feed(self, face: IRouterFace, route: Route, request: Request) -> None:
-        """Hand the body on as it comes."""
-        if self._closing or self.transport is None:
-            return
-        self._shaken()
-        try:
-            feeding = Feeding(self, request, cast(IFeedFace, face), route, self._hall.services)
-        except RelayError as error:
-            return self.failed(error)
-        self._exchange = feeding
-        self._reader.begin_again()
-        feeding.begin()
-        if self._read_over:
-            feeding.read_ended()
-
-    def _shift(self) -> None:
-        """Leave Twisted's transport, where that can be: what a host answers goes out at once."""
-        if self._hall.limits.cut_through and not isinstance(self.transport, RawEnd):
-            end = take_stream(self._hall.hub, self.transport, self)
-            if end is not None:
-                self.transport = cast(ITransport, end)
-                end.resumeProducing()
-
-    def early(self) -> bytes:
-        """:returns: what has come behind the head of the request that a host answers"""
-        return self._reader.take()
-
-    def unread(self, rest: bytes) -> None:
-        """Keep what belongs to the next request."""
-        self._reader.receive(rest)
-
-    def read_on(self) -> None:
-        """Read on, unless enough waits already."""
-        if self._reader.unread_bytes() <= READ_AHEAD_BYTES:
-            self.transport.resumeProducing()  # type: ignore[union-attr]
-
-    def half_close(self) -> bool:
-        """Say that nothing more comes. :returns: whether that can be said"""
-        if self.secure and not isinstance(self.transport, RawEnd):
-            return False  # Twisted's TLS would shut TCP below what is still to go out
-        self.transport.loseWriteConnection()  # type: ignore[union-attr]
-        return True
-
-    def failed(self, error: RelayError) -> None:
-        """The host did not answer."""
-        face, request = self._face, self._request
-        assert face is not None
-        assert request is not None
-        exchange, self._exchange = self._exchange, None
-        if isinstance(error, CallFailed) or (exchange is not None and exchange.has_circuit):
-            # counted where it failed
-            self._hall.reception.tell_refusal(face.name, request.peer, request.path, error)
-        else:
-            self._hall.reception.refused(face.name, request.peer, request.path, error)
-        self.send(refusal(error, face, request))
-        self._hall.answered()
-
-    def answered(self, keep: bool) -> None:
-        """The host's answer is out, whole."""
-        self._exchange = None
-        if keep and not self._closing:
-            self._begin_again()
-        else:
-            self._close()
-        self._hall.answered()
-
-    def broken(self) -> None:
-        """The host's answer ended in its midst."""
-        self._exchange = None
-        self._closing = True
-        self.transport.abortConnection()  # type: ignore[union-attr]
-        self._hall.answered()
-
     # -- answering -------------------------------------------------------------------------------
 
     @override
@@ -385,8 +296,8 @@ class FrontDoor(Visitor):
         else:
             self._close()
 
+    @override
     def _begin_again(self) -> None:
-        """The next request of a kept connection."""
         self._request, self._face = None, None
         self._kept = True
         if self._reader.has_begun():

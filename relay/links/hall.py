@@ -14,10 +14,12 @@ from relay.core.admission import Admission, Reception
 from relay.core.broker import Broker
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
-from relay.faces import IServices
+from relay.errors import RelayError
+from relay.faces import IServices, Welcome
 from relay.http import Request
 from relay.interfaces import IConversation, IGreeting, ILink
 from relay.links.cutthrough import FrameEnd, Hub, faster
+from relay.links.raw_link import RawLink
 from relay.links.turns import Turns
 from relay.links.websocket import ServerLink, ServerLinkFactory, WebSocketLink
 from relay.settings.model import Limits
@@ -140,6 +142,37 @@ class Hall:
             transport.protocol = link  # type: ignore[attr-defined]  # every Twisted stream transport has it
         link.makeConnection(transport)
         link.begin(key, received)
+
+    def enter_raw(self, link: RawLink, welcome: Welcome, peer: str, port: int) -> None:
+        """Turn a connection to a port into a session.
+
+        :param peer: its address
+        :param port: the other end's, for the log
+        :raises RelayError: when it may not be
+        """
+        grant, conversation = welcome
+        gone = self._link_gone
+        if not grant.subject:
+            self.turns.count(peer)
+
+            def gone(link: ILink) -> None:
+                self.turns.leave(peer)
+                self._gone(link)
+
+        try:
+            self.reception.judge_link(grant, conversation.intent)
+        except RelayError:
+            if not grant.subject:
+                self.turns.leave(peer)
+            raise
+        link.gone = gone
+        self._open += 1
+        self.links += 1
+        label = f"{peer}:{port}/{self.links}"
+        session = Session(link, conversation, self.reception, self.around, label, grant)
+        self.broker.add(session)
+        self.broker.tell_up(session, grant)
+        session.opened()
 
     def _limit(
         self, link: WebSocketLink | FrameEnd, conversation: IConversation, known: bool

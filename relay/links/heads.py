@@ -143,7 +143,9 @@ def as_request(head: h11.Request, secure: bool) -> Request:
         if name == "host" and _AUTHORITY.fullmatch(value) is None:
             raise BadRequest("Host is no host")
     target = head.target.decode("latin-1")
-    if not target.startswith("/"):
+    sent_host = next((value for name, value in headers if name == "host"), None)
+    in_url = not target.startswith("/")
+    if in_url:
         target, headers = _in_origin_form(method, target, headers)
     path, _, query = target.partition("?")
     return Request(
@@ -155,6 +157,7 @@ def as_request(head: h11.Request, secure: bool) -> Request:
         peer="",
         http_version=version,
         secure=secure,
+        sent_host=(sent_host or "") if in_url else None,
     )
 
 

@@ -124,6 +124,7 @@ class Keeper:
     :param gives_up: whether any refusal is final
     :param name: of the errand, where there are several
     :param longest_s: the longest pause after a refusal
+    :param where: names the router where the section does not
     """
 
     log = Logger()
@@ -137,7 +138,9 @@ class Keeper:
         gives_up: bool = True,
         name: str = "",
         longest_s: float = REFUSED_S[1],
+        where: Callable[[], str] = str,
     ) -> None:
+        self._where = where
         self._final_statuses = final
         self._gives_up = gives_up
         self._prefix = f"{name}: " if name else ""
@@ -203,7 +206,7 @@ class Keeper:
             return  # what was cancelled may say so in words of its own
         settings = self._kept.settings
         # in a query there may be a code
-        where = "" if self._prefix else settings.router.partition("?")[0]
+        where = "" if self._prefix else settings.router.partition("?")[0] or self._where()
         what = f"{self._prefix}cannot {f'reach {where}' if where else 'connect'}"
         refused_us = isinstance(error, AuthError) or (
             isinstance(error, Refused) and error.status in self._final_statuses

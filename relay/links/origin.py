@@ -22,6 +22,7 @@ from relay.errors import (
 )
 from relay.links.proxy import ProxyEndpoint
 from relay.links.secure import SecureFactory
+from relay.outside import USUAL_WAY, Way
 from relay.settings.faults import Wrong
 from relay.settings.model import TunnelSettings
 from relay.settings.urls import check_url
@@ -37,6 +38,10 @@ SOCKET_SCHEMES = ("ws", "wss")
 DEFAULT_PORTS = {"ws": 80, "http": 80, "wss": 443, "https": 443}
 URL_BYTES = 8192
 """Of a URL that somebody else names; far below what servers take of a head."""
+
+SHOWN_CHARACTERS = 80
+ROOTS_REMEMBERED = 8
+"""Sets of trust roots that are kept ready; a tunnel has one or two."""
 
 _LEFT_AS_IT_IS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 
@@ -94,54 +99,100 @@ def place_of(url: str, schemes: tuple[str, ...]) -> Place:
     return Place(origin_of(url), f"{path}?{query}" if query else path)
 
 
+def address_at(text: str) -> Origin:
+    """Take apart ``HOST:PORT``, an IPv6 address in brackets.
+
+    :raises Misconfigured: when it is nothing of the kind
+    """
+    if any(character in text for character in "/?#@"):
+        raise Misconfigured(f"{text[:SHOWN_CHARACTERS]!r} is no HOST:PORT")
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host = port = None
+    if not host or not port:
+        raise Misconfigured(f"{text[:SHOWN_CHARACTERS]!r} is no HOST:PORT")
+    return Origin(False, host, port)
+
+
+def destination(origin: Origin, way: Way) -> Origin:
+    """:returns: where TCP leads. :raises Misconfigured: when the way names nothing"""
+    return address_at(way.at) if way.at else origin
+
+
 class Ways:
     """The ways of one tunnel, which share proxy and trust roots.
 
-    The name that a certificate is to have (``tls-name``) is that of the tunnel's router; where the
-    tunnel has none, of each server that it goes to.
+    The name that a certificate is to have (``tls-name``) is that of the tunnel's router, however it
+    is called; where the tunnel has none, of each server that it goes to.
     """
 
     def __init__(self, settings: TunnelSettings, reactor: IReactorTime) -> None:
         self._settings = settings
         self._reactor = reactor
-        self._tls: ClientTls | None = None
+        # by further trust roots
+        self._tls: dict[str, ClientTls] = {}
         self._router_host = urlsplit(settings.router).hostname or ""
 
-    def endpoint(self, origin: Origin, accepted: Callable[[], None]) -> IStreamClientEndpoint:
+    def endpoint(
+        self, origin: Origin, accepted: Callable[[], None], way: Way = USUAL_WAY
+    ) -> IStreamClientEndpoint:
         """Make what connects to a server.
 
         :param accepted: called once TCP stands, where TLS follows
+        :param way: where that is not as usual
         :raises ConfigurationError, ValueError: when the settings, or the name, cannot work
+        :raises Misconfigured: when the way names no address
         """
-        settings = self._settings
-        endpoint: IStreamClientEndpoint
-        if settings.proxy:
-            endpoint = ProxyEndpoint(
-                self._reactor, settings.proxy, origin.host, origin.port, CONNECT_TIMEOUT_S
+        there = destination(origin, way)
+        endpoint = self.tcp(there)
+        if not origin.secure:
+            return endpoint
+        name = origin.host
+        if self._router_host in ("", origin.host, there.host):
+            name = self._settings.tls_name or name
+        return self.secured(endpoint, name, accepted, way.roots)
+
+    def tcp(self, there: Origin) -> IStreamClientEndpoint:
+        """:returns: what makes the connection without TLS"""
+        if self._settings.proxy:
+            return ProxyEndpoint(
+                self._reactor, self._settings.proxy, there.host, there.port, CONNECT_TIMEOUT_S
             )
-        elif isIPAddress(origin.host):
+        if isIPAddress(there.host):
             # the way by a name's addresses asks a thread, and costs three times as much
-            endpoint = TCP4ClientEndpoint(
-                self._reactor, origin.host, origin.port, timeout=CONNECT_TIMEOUT_S
+            return TCP4ClientEndpoint(
+                self._reactor, there.host, there.port, timeout=CONNECT_TIMEOUT_S
             )
-        else:
-            endpoint = HostnameEndpoint(
-                self._reactor,
-                origin.host,
-                origin.port,
-                timeout=CONNECT_TIMEOUT_S,
-                attemptDelay=ATTEMPT_DELAY_S,
-            )
-        if origin.secure:
-            if self._tls is None:
-                self._tls = ClientTls(settings.ca_file)
-            name = origin.host
-            if self._router_host in ("", origin.host):
-                name = settings.tls_name or name
-            endpoint = TlsEndpoint(
-                self._reactor, endpoint, self._tls, name, accepted=accepted, wrap=SecureFactory
-            )
-        return endpoint
+        return HostnameEndpoint(
+            self._reactor,
+            there.host,
+            there.port,
+            timeout=CONNECT_TIMEOUT_S,
+            attemptDelay=ATTEMPT_DELAY_S,
+        )
+
+    def secured(
+        self,
+        endpoint: IStreamClientEndpoint,
+        name: str,
+        accepted: Callable[[], None] = lambda: None,
+        roots: str = "",
+    ) -> IStreamClientEndpoint:
+        """:returns: what adds TLS to a connection, and wants a certificate of that name
+
+        :param roots: further trust roots, PEM
+        :raises ConfigurationError: when these, or the tunnel's own, cannot be read
+        """
+        tls = self._tls.get(roots)
+        if tls is None:
+            if len(self._tls) >= ROOTS_REMEMBERED:
+                self._tls.clear()
+            tls = self._tls[roots] = ClientTls(self._settings.ca_file, roots)
+        return TlsEndpoint(
+            self._reactor, endpoint, tls, name, accepted=accepted, wrap=SecureFactory
+        )
 
 
 def explain(origin: Origin, error: Exception) -> RelayError:
@@ -175,6 +226,6 @@ def explain_lost(failure: Failure) -> RelayError:
     if failure.check(net_error.ConnectionDone, net_error.ConnectionLost):
         return NotARouter(
             "it closed the connection without an answer",
-            "is this the port of a relay router? if it speaks TLS only, use wss://",
+            "is this the port of a relay router? if it speaks TLS only, use wss:// or https://",
         )
     return CannotConnect(failure.getErrorMessage())

@@ -13,6 +13,7 @@ from relay.core.surroundings import Surroundings
 from relay.errors import CallerLeft, CannotConnect, HostSilent, Refused, RelayError
 from relay.interfaces import IConversation, ILink, IStream
 from relay.links.cutthrough import Hub, faster
+from relay.links.raw_link import RawLink
 from relay.links.websocket import ClientLink
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import (
@@ -57,11 +58,10 @@ class OutgoingLinks:
     def begin(
         self, link: ClientLink, conversation: IConversation, handle: Callable[[Event], None]
     ) -> Session:
-        """Speak on a link that stands.
+        """Speak on a WebSocket that stands.
 
         :param handle: takes the events that are not a stream's
         """
-        self._begun += 1
         link.gone = self._link_gone
         link.limit(
             conversation.frame_bytes,
@@ -70,16 +70,34 @@ class OutgoingLinks:
             conversation.utf8,
         )
         held = faster(self._hub, link, conversation) if self._settings.cut_through else link
-        self._open.add(held)
+        return self._begin(held, conversation, handle, self._settings.ping_s, self._settings.dead_s)
+
+    def begin_raw(
+        self, link: RawLink, conversation: IConversation, handle: Callable[[Event], None]
+    ) -> Session:
+        """Speak on a raw link, on which nobody can be asked for a sign of life."""
+        link.gone = self._link_gone
+        return self._begin(link, conversation, handle, 0, 0)
+
+    def _begin(
+        self,
+        link: ILink,
+        conversation: IConversation,
+        handle: Callable[[Event], None],
+        ping_s: float,
+        dead_s: float,
+    ) -> Session:
+        self._begun += 1
+        self._open.add(link)
         session = Session(
-            held,
+            link,
             conversation,
             _Switch(self, handle),
             self._around,
             f"{self._settings.name}/{self._begun}",
             None,
-            self._settings.ping_s,
-            self._settings.dead_s,
+            ping_s,
+            dead_s,
         )
         self._sessions.add(session)
         session.opened()

@@ -11,21 +11,23 @@ from typing import cast
 from twisted.internet.defer import CancelledError, Deferred, DeferredList, ensureDeferred
 from twisted.internet.interfaces import IReactorFromThreads, IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from relay.core.patience import REFUSED_S, Repetition
+from relay.auth import time_code
+from relay.core.patience import REFUSED_S
 from relay.core.session import Session
 from relay.core.surroundings import Surroundings
 from relay.errors import (
     GoingAway,
+    Misconfigured,
     Refused,
     RelayError,
 )
 from relay.faces import IRouterFace
 from relay.interfaces import IConversation, IStream
 from relay.links.asking import Asker
+from relay.links.bundle import Bundle
 from relay.links.cutthrough import Hub
 from relay.links.dialer import Dialers
 from relay.links.doors import Doors, connect_service
@@ -33,17 +35,24 @@ from relay.links.keeper import Keeper, NamedErrand
 from relay.links.local_router import LocalRoom, LocalRouter
 from relay.links.origin import SOCKET_SCHEMES, Ways, place_of
 from relay.links.outgoing import CallAttempt, OutgoingLinks, Registration
+from relay.links.raw_dialer import RawDialer
 from relay.links.resolving import Resolver
 from relay.links.socket_door import SOCKET_DOOR, SocketDoor
+from relay.links.telling import Telling
 from relay.links.token_command import Tokens
 from relay.links.tunnel_circuits import TunnelCircuits
 from relay.outside import (
     FINAL_STATUSES,
+    USUAL_WAY,
+    ExpectsTls,
     HttpAnswer,
+    IBundle,
     IErrand,
     ILocalRouter,
     IOutward,
     ITunnelSession,
+    ServesTls,
+    Way,
 )
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import Event, Reason
@@ -52,7 +61,7 @@ DRAIN_CHECK_S = 0.1
 
 
 @implementer(IOutward)
-class Outward:
+class Outward(Telling):
     """One tunnel's outside.
 
     :param around: of the process
@@ -62,8 +71,6 @@ class Outward:
     :ivar asked_at: when the router last asked for something
     """
 
-    log = Logger()
-
     def __init__(
         self,
         settings: TunnelSettings,
@@ -72,7 +79,7 @@ class Outward:
         hub: Hub,
         connected: Callable[[], None],
     ) -> None:
-        self.settings = settings
+        super().__init__(settings)
         self._hub = hub
         self._local_hub = hub if settings.cut_through else None
         self.doors = Doors(reactor, self._local_hub, self._end_serving)
@@ -87,16 +94,13 @@ class Outward:
         self._connected = connected
         self._circuits = TunnelCircuits(settings, self._around, self.fault)
         ways = Ways(settings, reactor)
-        self._asker = Asker(ways, reactor)
+        self._asker = Asker(ways, reactor, self._report_silence)
         self._dialers = Dialers(settings, reactor, ways)
+        self._raw_dialer = RawDialer(ways, reactor, self._local_hub)
         self._resolver = Resolver(cast(IReactorFromThreads, reactor))
         self._tokens = Tokens(settings.token, reactor, self.report)
         self._links = OutgoingLinks(settings, self._around, hub, self._asked)
         self._errands: set[Deferred[None]] = set()
-        self._repetition = Repetition()
-        self._silence = Repetition()
-        self._stood_once = False
-        self._stopping = False
         self._keepers: set[Keeper] = set()
         self._rooms: list[LocalRoom] = []
         self._served: list[Deferred[None]] = []
@@ -134,6 +138,13 @@ class Outward:
         """Read the tunnel's token afresh."""
         return await self._tokens.read()
 
+    def time_code(self, base32: str, step: int) -> str:
+        """Compute a time-based code. :raises Misconfigured: when that is no secret"""
+        try:
+            return time_code(base32, step)
+        except ValueError as error:
+            raise Misconfigured(str(error), "make it anew at the router") from None
+
     # -- the router ------------------------------------------------------------------------------
 
     async def websocket(
@@ -159,12 +170,33 @@ class Outward:
         return await self._dial(server, target, headers, conversation, handle)
 
     async def http(
-        self, method: str, url: str, headers: Mapping[str, str], limit_bytes: int
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        limit_bytes: int,
+        way: Way = USUAL_WAY,
     ) -> HttpAnswer:
         """Ask an HTTP server."""
         if self._stopping:
             raise GoingAway("this program is stopping")
-        return await self._asker.ask(method, url, headers, limit_bytes)
+        return await self._asker.ask(method, url, headers, limit_bytes, way)
+
+    async def tcp(
+        self,
+        address: str,
+        conversation: IConversation,
+        handle: Callable[[Event], None],
+        tls: ServesTls | ExpectsTls | None = None,
+    ) -> ITunnelSession:
+        """Open a raw link."""
+        if self._stopping:
+            raise GoingAway("this program is stopping")
+        link = await self._raw_dialer.open(address, tls)
+        if self._stopping:
+            link.abort()
+            raise GoingAway("this program is stopping")
+        return self._links.begin_raw(link, conversation, handle)
 
     async def _dial(
         self,
@@ -269,15 +301,20 @@ class Outward:
         gives_up: bool = True,
         name: str = "",
         longest_s: float = REFUSED_S[1],
+        where: Callable[[], str] = str,
     ) -> None:
         """Do ``errand`` for ever."""
         kept = NamedErrand(self) if name else self
-        keeper = Keeper(kept, errand, self._reactor, final, gives_up, name, longest_s)
+        keeper = Keeper(kept, errand, self._reactor, final, gives_up, name, longest_s, where)
         self._keepers.add(keeper)
         try:
             await keeper.run()
         finally:
             self._keepers.discard(keeper)
+
+    def bundle(self, end: Callable[[Reason], None]) -> IBundle:
+        """Make what an errand returns that keeps several links."""
+        return Bundle(end)
 
     def stood(self) -> None:
         """The tunnel's offer stands."""
@@ -299,39 +336,6 @@ class Outward:
                 path=str(path),
                 why=error.strerror,
             )
-
-    def report(self, text: str) -> None:
-        """Log one line, with the tunnel's name in front."""
-        self.log.info("{name}: {text}", name=self.settings.name, text=text)
-
-    def lost(self, text: str) -> None:
-        """Log that the link to the router ended, unless it was we who ended it."""
-        if not self._stopping:
-            self.report(text)
-
-    def fault(
-        self,
-        what: str,
-        error: RelayError,
-        next_try_s: float | None = None,
-        repetition: Repetition | None = None,
-    ) -> None:
-        """Log one line: what failed, why, and what to try.
-
-        :param repetition: thins out; None: the tunnel's own
-        """
-        text = f"{what} ({error.reason.value}: {error.text})"
-        if self._stopping or not (repetition or self._repetition).says(text):
-            return
-        self.log.error(
-            "{name}: {what} ({reason}: {text}{remedy}){next_try}",
-            name=self.settings.name,
-            what=what,
-            reason=error.reason.value,
-            text=error.text,
-            remedy=f"; {error.remedy}" if error.remedy else "",
-            next_try=f"; next try in {next_try_s:.1f} s" if next_try_s is not None else "",
-        )
 
     async def stop(self, drain_s: float) -> None:
         """Close what listens, let circuits end within ``drain_s``, then end the rest."""
@@ -372,9 +376,3 @@ class Outward:
 
     def _asked(self) -> None:
         self.asked_at = self.now()
-
-    def _report_silence(self, address: str) -> None:
-        text = f"{address} accepts connections but has said nothing for 5 s"
-        if self._silence.says(text):
-            question = "" if self._stood_once else " (is this the port of a relay router?)"
-            self.report(f"{text}{question}; waiting on")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.interfaces import IAddress, IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IAddress, IDelayedCall, IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper, WrappingFactory
 from twisted.python.failure import Failure
 from typing_extensions import override
-from zope.interface import directlyProvides, providedBy
+from zope.interface import alsoProvides, directlyProvides, providedBy
 
 from relay.errors import ProtocolError
 from relay.proxies import TrustedProxies
@@ -30,7 +30,7 @@ class ProxyProtocol(ProtocolWrapper):
     def __init__(self, factory: ProxyProtocolFactory, wrapped: object) -> None:
         super().__init__(factory, wrapped)  # type: ignore[arg-type]  # see above
         self._unread = b""
-        self._begun = False
+        self._begun = self._over = False
         self._source: IAddress | None = None
         self._timer: IDelayedCall | None = None
 
@@ -66,19 +66,31 @@ class ProxyProtocol(ProtocolWrapper):
             self._source = kind("TCP", host, port)
         rest, self._unread = self._unread[header.length :], b""
         self._begun = True
+        if IHalfCloseableProtocol.providedBy(self.wrappedProtocol):
+            alsoProvides(self, IHalfCloseableProtocol)
         self.wrappedProtocol.makeConnection(self)  # type: ignore[arg-type]  # a transport, too
-        if rest and self.connected:
+        # one that was lost meanwhile gets nothing; one that has left Twisted gets it by itself
+        if rest and not self._over:
             self.wrappedProtocol.dataReceived(rest)
 
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
+        self._over = True
         self._stop_timer()
         self.connected = 0
         if self._begun:
             super().connectionLost(reason)
         else:
             self.factory.unregisterProtocol(self)
+
+    def readConnectionLost(self) -> None:
+        """The peer sends no more; only a protocol that can be told of that comes here."""
+        cast(IHalfCloseableProtocol, self.wrappedProtocol).readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half-close is out; likewise."""
+        cast(IHalfCloseableProtocol, self.wrappedProtocol).writeConnectionLost()
 
     @override
     def getPeer(self) -> IAddress:

@@ -15,17 +15,17 @@ from relay.core.surroundings import Surroundings
 from relay.errors import (
     LimitReached,
     MethodNotAllowed,
-    ProtocolError,
     RelayError,
     TargetForbidden,
 )
 from relay.faces import IRouterFace, IServices, Route
 from relay.http import Request, Response
-from relay.interfaces import IConversation, IStream, Opening
+from relay.interfaces import IConversation, IStream
 from relay.links.cutthrough import Hub
 from relay.links.doors import Doors
 from relay.links.local_router import LocalRoom
 from relay.links.responses import plain_status
+from relay.one_stream import OneStream
 from relay.settings.model import TunnelSettings
 from relay.vocabulary import (
     Call,
@@ -33,13 +33,10 @@ from relay.vocabulary import (
     Claims,
     Close,
     Credential,
-    Data,
     Enter,
-    Event,
     Grant,
     Hello,
     Join,
-    Message,
     Nothing,
     Offer,
     OfferName,
@@ -47,7 +44,6 @@ from relay.vocabulary import (
     Passing,
     Reason,
     Role,
-    Shape,
 )
 from relay.wire.closes import close_of
 
@@ -174,28 +170,19 @@ class SocketFace:
         return plain_status(error)
 
 
-@implementer(IConversation)
-class SocketTalk:
+class SocketTalk(OneStream):
     """A local program's messages, kept as they are.
 
     :param name: stands for whatever the tunnel does with the stream
     :param subprotocol: to agree to; empty: none
     """
 
-    shape = Shape.DEDICATED
-    role = Role.CLIENT
-    intent: Event | None = None
     carries = Carries(boundaries=True, text=True)
-    whole_messages = False
     message_bytes = MESSAGE_BYTES
     frame_bytes = MESSAGE_BYTES
     drop_is_end = True
     dead_timer = True
     passes = Passing.ALL
-    utf8 = False
-    goodbye_s: float | None = None
-    payload_bytes = 0
-    window_bytes: int | None = None
 
     __slots__ = ("_name", "upgrade_headers")
 
@@ -208,30 +195,6 @@ class SocketTalk:
     def opened(self, now: float) -> Outputs:
         """:returns: a call, which :class:`SocketDoor` answers"""
         return (Call(self._name),)
-
-    def receive(self, message: Message, now: float) -> Outputs:
-        """:returns: payload"""
-        return (Data(message.payload, 0, message.text, message.final),)
-
-    def perform(self, event: Event, now: float) -> Outputs:
-        """:returns: nothing: there is no word for it"""
-        return ()
-
-    def begin(self, call: Call) -> Opening:
-        """:raises ProtocolError: nobody is called on this link."""
-        raise ProtocolError("this link carries one stream")
-
-    def encode(self, data: Data) -> Message:
-        """:returns: the message, or the part of it"""
-        return Message(data.payload, data.text, data.final)
-
-    def wake(self, now: float) -> Outputs:
-        """:returns: nothing"""
-        return ()
-
-    def deadline(self) -> float | None:
-        """:returns: None"""
-        return None
 
     def end(self, reason: Reason, close: Close | None) -> Close | None:
         """:returns: the other side's Close, or the code of the reason"""

@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import socket
 import sys
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
-KEEPALIVE_IDLE_S = 60
-KEEPALIVE_INTERVAL_S = 15
-KEEPALIVE_PROBES = 4
+
+class Keepalive(NamedTuple):
+    """When the kernel asks a silent peer for a sign of life, and when it gives it up.
+
+    :ivar idle_s: silence before the first probe
+    :ivar interval_s: from probe to probe
+    :ivar probes: so many without an answer end the connection
+    """
+
+    idle_s: int
+    interval_s: int
+    probes: int
+
+
+USUAL_KEEPALIVE = Keepalive(60, 15, 4)
+RAW_KEEPALIVE = Keepalive(30, 10, 3)
+"""Of a connection that nobody pings: a peer that is gone is noticed within a minute."""
+
 IN_VAIN = 3
 TCP_CLOSE = 7
 TCP_CLOSE_WAIT = 8
@@ -35,7 +50,7 @@ def _raw(transport: object) -> object:
         transport = below
 
 
-def tune(transport: object) -> None:
+def tune(transport: object, keepalive: Keepalive = USUAL_KEEPALIVE) -> None:
     """Set TCP_NODELAY and keepalive; other kinds of sockets are left alone."""
     raw = _raw(transport)
     if not hasattr(raw, "setTcpNoDelay"):
@@ -47,9 +62,9 @@ def tune(transport: object) -> None:
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         handle.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in (
-            ("TCP_KEEPIDLE", KEEPALIVE_IDLE_S),
-            ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_S),
-            ("TCP_KEEPCNT", KEEPALIVE_PROBES),
+            ("TCP_KEEPIDLE", keepalive.idle_s),
+            ("TCP_KEEPINTVL", keepalive.interval_s),
+            ("TCP_KEEPCNT", keepalive.probes),
         ):
             if hasattr(socket, option):
                 handle.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
@@ -75,6 +90,18 @@ def has_ended(transport: object) -> bool:
     """:returns: whether the peer has said that no more follows; what it said may still be unread"""
     info = _tcp_info(transport)
     return info is not None and info[TCP_INFO_STATE] == TCP_CLOSE_WAIT
+
+
+def has_failed(transport: object) -> bool:
+    """:returns: whether the connection is broken, by a reset or a peer that does not answer
+
+    The kernel tells it once: whoever asks has to end the connection.
+    """
+    try:
+        handle = cast(_Tcp, _raw(transport)).getHandle()
+        return handle.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
+    except (OSError, AttributeError):
+        return False
 
 
 def _is_unanswered(transport: object) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
@@ -18,15 +17,15 @@ from twisted.internet.interfaces import (
     IPushProducer,
     IReactorTime,
 )
-from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 from typing_extensions import override
 from zope.interface import implementer
 
 from relay.core.stream import Stream
 from relay.interfaces import IStream
-from relay.links.cutthrough import Hub, RawEnd, take_stream
-from relay.links.linger import Linger
+from relay.links.byte_socket import ByteSocket
+from relay.links.cutthrough import Hub, RawEnd
 from relay.links.local_peer import far_end_has_closed
 from relay.links.sockets import has_ended, tune, unread_bytes, was_reset
 from relay.outlets import IOutlet
@@ -41,7 +40,7 @@ _numbers = itertools.count(1)
 
 
 @implementer(IHalfCloseableProtocol, IPushProducer)
-class LocalStream(Stream, Protocol):
+class LocalStream(Stream, ByteSocket):
     """One local connection.
 
     :param clock: for the bounded wait at the end
@@ -49,8 +48,6 @@ class LocalStream(Stream, Protocol):
     :param ready: called once connected
     :param gone: called with the reason once the connection is gone
     """
-
-    transport: Any  # a Twisted stream transport, or a RawEnd
 
     def __init__(
         self,
@@ -60,15 +57,12 @@ class LocalStream(Stream, Protocol):
         gone: Callable[[Reason], None],
     ) -> None:
         Stream.__init__(self, LOCAL_CARRIES, f"local/{next(_numbers)}")
-        self._clock = clock
-        self._hub = hub
+        ByteSocket.__init__(self, clock, hub)
         self._ready = ready
         self._gone = gone
         self._reason: Reason | None = None
         self._paused = False
-        self._read_over = False
         self._lost: Reason | None = None
-        self._linger: Linger | None = None
 
     # -- Twisted ---------------------------------------------------------------------------------
 
@@ -93,15 +87,10 @@ class LocalStream(Stream, Protocol):
         elif self.circuit is not None:
             self.circuit.finished(self)
 
-    def writeConnectionLost(self) -> None:
-        """Our own half-close is out."""
-
     @override
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection is gone."""
-        if self._linger is not None:
-            self._linger.stop()
-            self._linger = None
+        self._linger_no_more()
         if self.closed:
             return self._gone(self._reason or Reason.FINISHED)
         self.closed = True
@@ -119,9 +108,6 @@ class LocalStream(Stream, Protocol):
         """The application reads again."""
         if self.partner is not None:
             self.partner.resume()
-
-    def stopProducing(self) -> None:
-        """The connection goes; ``connectionLost`` follows."""
 
     # -- IStream ---------------------------------------------------------------------------------
 
@@ -160,15 +146,9 @@ class LocalStream(Stream, Protocol):
         self._stop_producing()
         if reason not in CLEAN_REASONS:
             self._abort()
-        elif self._read_over:
-            self.transport.loseConnection()
-            self._linger = Linger(self.transport, self._clock, GOODBYE_S, self._abort, self._abort)
         else:
-            self._half_close()
-            self.resume()
-            self._linger = Linger(
-                self.transport, self._clock, GOODBYE_S, self.transport.loseConnection, self._abort
-            )
+            self._paused = False
+            self._end_in_order(GOODBYE_S)
 
     @override
     def pause(self) -> None:
@@ -224,27 +204,12 @@ class LocalStream(Stream, Protocol):
 
     # -- inside ----------------------------------------------------------------------------------
 
+    @override
     def _shift(self) -> None:
         """Leave Twisted's transport, of which nothing was read yet."""
-        there = isinstance(self.transport, RawEnd)
-        if self._hub is not None and self._lost is None and not self.closed and not there:
-            end = take_stream(self._hub, self.transport, self)
-            if end is not None:
-                self.transport = end
+        if self._lost is None and not self.closed:
+            super()._shift()
             self._hub = None
-
-    def _stop_producing(self) -> None:
-        # a paused producer that stays registered keeps the socket from ever closing
-        self.transport.unregisterProducer()
-
-    def _half_close(self) -> None:
-        lose_write = getattr(self.transport, "loseWriteConnection", None)
-        if lose_write is not None:
-            lose_write()
-
-    def _abort(self) -> None:
-        abort = getattr(self.transport, "abortConnection", self.transport.loseConnection)
-        abort()
 
 
 class LocalFactory(Factory):

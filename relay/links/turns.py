@@ -50,13 +50,18 @@ class Turns:
 
         :raises LimitReached: when its address has too many that showed no credential
         """
-        turn = Turn(self, visitor, address)
-        self.visitors[address] += 1
+        self.count(address)
+        return Turn(self, visitor, address)
+
+    def count(self, address: str) -> None:
+        """Count a connection without a credential; :meth:`leave` must follow.
+
+        :raises LimitReached: when its address has too many of them; this one is not counted then
+        """
         limit = self._limits().links_per_address
-        if limit and self.visitors[address] > limit:
-            turn.leave()
+        if limit and self.visitors[address] >= limit:
             raise LimitReached(f"{limit} connections of yours have shown no credential yet", "", 1)
-        return turn
+        self.visitors[address] += 1
 
     def may_begin(self) -> bool:
         """:returns: whether another handshake may be in progress"""

@@ -15,10 +15,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from relay.measuring import bulk, site, talk, topics, visits, web
+from relay.measuring import bulk, rendezvous, site, talk, topics, visits, web
 from relay.measuring.places import Refused, say
 
 JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "attend": rendezvous.attend,
+    "call": rendezvous.call,
     "send": bulk.send,
     "take": bulk.take,
     "book": topics.book,
@@ -35,6 +37,7 @@ JOBS: dict[str, Callable[[dict[str, Any]], None]] = {
     "knock": visits.knock,
     "site": site.site,
     "visit": visits.visit,
+    "wait": rendezvous.wait,
 }
 
 

@@ -3,8 +3,10 @@
 A *place* is a JSON object: ``kind`` is ``tcp`` (connects), ``listen`` (accepts), ``ws`` (connects
 and shakes hands), ``serve`` (accepts and answers that), ``caller`` or ``callee`` (does what a
 client or host of portal does), ``seat`` (becomes a member of a topic: ``session`` and ``token``),
+``hidden`` and ``mobile`` (the two sides of taas: :mod:`relay.measuring.rendezvous`),
 ``web`` (connects and asks below ``path``), ``site`` (answers that)
-or ``stdio`` (starts ``command`` with ``environment``, whose standard input and output it is);
+or ``stdio`` (starts ``command`` with ``environment``, whose standard input and output it is).
+Where ``begins`` is true, a ``tcp`` place says one byte first, and a ``listen`` place takes that;
 ``port`` is on loopback; ``path``, ``token``, ``service`` and ``ca`` (a file; then it is TLS) where
 they apply.
 """
@@ -30,6 +32,8 @@ BIG_READ_BYTES = 64 * 1024
 TIMEOUT_S = 20.0
 LONG = 126
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+FIRST = b"\n"
+"""What a side says that has to speak first, before anything is measured."""
 
 
 class Refused(Exception):
@@ -67,16 +71,21 @@ def connections(place: Place, count: int = 1) -> Iterator[Connection]:
     else:
         for number in range(count):
             if kind in ("tcp", "web"):
-                yield Connection(connect(place))
+                made = connect(place)
+                if place.get("begins"):
+                    made.sendall(FIRST)
+                yield Connection(made)
             elif kind == "ws":
                 yield shake_hands(place, place["path"].format(number))
             elif kind == "stdio":
                 yield Connection(_started(place))
             elif kind == "seat":
                 yield _seated(place)
+            elif kind in ("hidden", "mobile"):
+                yield _met(place)
             else:
                 yield _called(place)
-        if kind in ("ws", "seat"):
+        if kind in ("ws", "seat", "hidden"):
             say(ready=True)
 
 
@@ -183,6 +192,8 @@ def _accepted(place: Place, count: int) -> Iterator[Connection]:
         for _ in range(count):
             accepted, _ = listener.accept()
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if place.get("begins"):
+                accepted.recv(len(FIRST))
             yield Connection(accepted)
 
 
@@ -200,6 +211,12 @@ def _seated(place: Place) -> Connection:
     connection = seat(place["session"], place["token"])
     time.sleep(REGISTERED_S)
     return connection
+
+
+def _met(place: Place) -> Connection:
+    from relay.measuring import rendezvous
+
+    return rendezvous.hidden(place) if place["kind"] == "hidden" else rendezvous.mobile(place)
 
 
 def _called(place: Place) -> Connection:

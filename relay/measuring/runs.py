@@ -35,12 +35,14 @@ class Way(NamedTuple):
     :ivar far: where a service answers; it is there first
     :ivar framed: whether both are WebSockets
     :ivar programs: what stands between, for processor time and memory
+    :ivar begins: whether nobody hears of a user who has not said anything
     """
 
     near: Place
     far: Place
     framed: bool = False
     programs: tuple[Program, ...] = ()
+    begins: bool = False
 
     def cpu_s(self) -> float:
         """:returns: what the programs have used so far."""
@@ -138,10 +140,11 @@ def bulk(crew: Crew, way: Way, seconds: float, message_bytes: int = 0, up: bool 
     if message_bytes and not way.framed:
         sender["masks"] = False  # sender and taker are each other's peers
     jobs = (taker, sender) if up else (sender, taker)
-    far = load(crew, {**jobs[0], "place": way.far})
+    begins = {"begins": True} if way.begins else {}
+    far = load(crew, {**jobs[0], "place": {**way.far, **begins}})
     told(far, "ready")
     before = way.cpu_s()
-    near = load(crew, {**jobs[1], "place": way.near})
+    near = load(crew, {**jobs[1], "place": {**way.near, **begins}})
     deadline_s = seconds + SPARE_S
     took = told(far if up else near, "took", deadline_s)
     used = way.cpu_s() - before

@@ -31,6 +31,7 @@ from zope.interface import implementer
 
 from relay.addresses import is_address
 from relay.errors import TlsFailed
+from relay.settings.model import Secret
 from relay.tls.faults import explain_tls_failure, judge
 from relay.tls.files import normal_name, read_certificates
 
@@ -38,22 +39,26 @@ HANDSHAKE_TIMEOUT_S = 10
 
 
 class ClientTls:
-    """What our own connections trust: the system's certificates and those of ``ca_file``.
+    """What our own connections trust: the system's certificates, and further ones.
 
     Making one reads the system's whole store (about 5 ms); it serves any number of connections.
 
     :param ca_file: further roots, PEM; any certificate in it is trusted as an anchor
-    :raises ConfigurationError: when ``ca_file`` cannot be read or holds no certificate
+    :param roots: likewise, as a text; empty: none
+    :raises ConfigurationError: when one of them cannot be read or holds no certificate
     """
 
-    def __init__(self, ca_file: Path | None = None) -> None:
+    def __init__(self, ca_file: Path | None = None, roots: str = "") -> None:
         options = CertificateOptions(trustRoot=platformTrust(), raiseMinimumTo=TLSVersion.TLSv1_2)
         self._context = options.getContext()
-        if ca_file is not None:
+        further = [] if ca_file is None else read_certificates(ca_file, "ca-file")
+        if roots:
+            further += read_certificates(Secret(roots, "that came along"), "roots")
+        if further:
             store = self._context.get_cert_store()
             assert store is not None
             store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-            for certificate in read_certificates(ca_file, "ca-file"):
+            for certificate in further:
                 store.add_cert(crypto.X509.from_cryptography(certificate))
 
     def connection(self, name: str, failed: Callable[[TlsFailed], None]) -> SSL.Connection:
@@ -129,7 +134,7 @@ class TlsEndpoint:
         return Failure(
             TlsFailed(
                 f"{self._name} did not finish the TLS handshake within {timeout_s:g} s",
-                "check host and port; use ws:// if the router has no TLS",
+                "check host and port; use ws:// or http:// if the router has no TLS",
             )
         )
 

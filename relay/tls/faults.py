@@ -67,13 +67,13 @@ def explain_tls_failure(cause: Failure | BaseException, host: str) -> TlsFailed:
     if isinstance(error, ConnectionClosed):
         return TlsFailed(
             f"{host} closed the connection during the TLS handshake",
-            "check host and port; use ws:// if the router has no TLS",
+            "check host and port; use ws:// or http:// if the router has no TLS",
         )
     reasons = openssl_reasons(error)
     if _any_of(_NO_TLS, reasons):
         return TlsFailed(
             f"{host} does not speak TLS on this port",
-            "check the port, or use ws:// if the router has no TLS",
+            "check the port, or use ws:// or http:// if the router has no TLS",
         )
     if _any_of(_NO_COMMON_VERSION, reasons):
         return TlsFailed(

@@ -47,6 +47,10 @@ class ServerTls:
         self._leaf, self._context = _load(certificate, key)
         self._file = certificate
 
+    def adopt(self, other: ServerTls) -> None:
+        """Serve from now on what another one was loaded with."""
+        self._leaf, self._context, self._file = other._leaf, other._context, other._file
+
     def expires(self) -> float:
         """:returns: the Unix time at which the certificate ends."""
         return self._leaf.not_valid_after_utc.timestamp()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -10,17 +11,20 @@ import trustme
 from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.internet.protocol import Factory, Protocol
+from twisted.logger import capturedLogs
 
 from relay.errors import CannotConnect, Misconfigured, NotARouter, TlsFailed
+from relay.links import asking as links_asking
 from relay.links.listening import listen
 from relay.links.secure import SecureFactory
 from relay.outside import HttpAnswer
 from relay.tls import ServerTls
 from tests.integration.outward_room import Room
-from tests.rawpeer import Head, RawPeer, the_reactor
+from tests.rawpeer import Head, RawPeer, the_reactor, until
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Case: Kept\r\n\r\nok"
 LIMIT_BYTES = 64
+SHORT_S = 0.05
 NAME = "access.example"
 
 Asking = Deferred[HttpAnswer]
@@ -235,3 +239,26 @@ async def test_the_name_of_a_certificate(
         await Room(ca_file=roots, router=router, tls_name=tls_name).run(test)
     finally:
         await maybeDeferred(listening.stopListening)
+
+
+@pytest_twisted.ensureDeferred
+async def test_a_server_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is reported while it is still waited for."""
+    monkeypatch.setattr(links_asking, "SILENT_S", SHORT_S)
+
+    async def test(room: Room) -> None:
+        with capturedLogs() as events:
+            asking = ask(room)
+            peer = await room.server.accept()
+            line = await until(lambda: said_nothing(events), "line of the log")
+            peer.write(ANSWER)
+            assert (await asking).body == b"ok"
+        assert f"127.0.0.1:{room.port} accepts connections but has said nothing" in line
+
+    await Room().run(test)
+
+
+def said_nothing(events: Sequence[Mapping[str, Any]]) -> str | None:
+    """:returns: what was logged of silence"""
+    texts = [str(event.get("text")) for event in events]
+    return next((text for text in texts if "said nothing" in text), None)

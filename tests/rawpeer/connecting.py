@@ -35,14 +35,20 @@ class _PeerFactory(Factory):
 
 
 async def connect(
-    port: int, *, host: str = "127.0.0.1", tls: IOpenSSLClientConnectionCreator | None = None
+    port: int,
+    *,
+    host: str = "127.0.0.1",
+    tls: IOpenSSLClientConnectionCreator | None = None,
+    source: str = "",
 ) -> RawPeer:
     """Open a connection.
 
     :param tls: how to verify; None: plain TCP
+    :param source: the address that it comes from; empty: as the system likes
     """
     reactor = the_reactor()
-    endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(reactor, host, port)
+    bound = (source, 0) if source else None
+    endpoint: IStreamClientEndpoint = TCP4ClientEndpoint(reactor, host, port, bindAddress=bound)
     if tls is not None:
         endpoint = wrapClientTLS(tls, endpoint)
     peer = RawPeer(reactor, masks=True)

@@ -137,6 +137,7 @@ class SecureChannel:
         self._finished = False
         self._error: OSError | None = None
         self.over = False
+        self._collect()  # the end of the handshake perhaps
 
     def recv_into(self, view: memoryview, size: int) -> int:
         """Read and decrypt all that has come as whole records."""

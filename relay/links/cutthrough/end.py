@@ -303,12 +303,17 @@ class End:
     def _watch(self) -> None:
         if self.fd < 0:
             return
-        events = READ if self._reading and not self._blocked else 0
-        if self._tail_bytes or self.channel.waiting_bytes():
-            events |= WRITE
+        events = self._awaited()
         if events != self._events:
             self.hub.watch(self.fd, self._events, events)
             self._events = events
+
+    def _awaited(self) -> int:
+        """:returns: what the kernel is to tell"""
+        events = READ if self._reading and not self._blocked else 0
+        if self._tail_bytes or self.channel.waiting_bytes():
+            events |= WRITE
+        return events
 
     # -- the end ---------------------------------------------------------------------------------
 

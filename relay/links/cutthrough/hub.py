@@ -42,6 +42,9 @@ MAX_READY = 256
 
 WRITE = getattr(select, "EPOLLOUT", 0)
 READ = getattr(select, "EPOLLIN", 0)
+FAILED = getattr(select, "EPOLLERR", 0)
+UNREAD_END = getattr(select, "EPOLLRDHUP", 0) | getattr(select, "EPOLLET", 0)
+"""The peer's end, told once, of a socket that is not read."""
 
 
 class IServed(Protocol):

@@ -15,8 +15,9 @@ from zope.interface import implementer
 
 from relay.links.cutthrough.channel import Channel, PlainChannel
 from relay.links.cutthrough.end import FIRST_READ_BYTES, End
-from relay.links.cutthrough.hub import Hub
+from relay.links.cutthrough.hub import FAILED, UNREAD_END, Hub
 from relay.links.cutthrough.pipe import Pipe
+from relay.links.sockets import unread_bytes
 from relay.outlets import Buffer, IOutlet, Span
 
 SPLICE_FROM_BYTES = 256 * 1024
@@ -34,6 +35,8 @@ class RawEnd(End):
 
     __slots__ = ("_finishing", "_host", "_peer", "_producer", "_protocol")
 
+    _hears_ends: bool = False  # of a raw link; a local stream's end is heard by reading
+
     def __init__(
         self,
         hub: Hub,
@@ -49,6 +52,8 @@ class RawEnd(End):
         self._producer: IPushProducer | None = None
         self._finishing = False
         super().__init__(hub, channel, tail)
+        if self.queued_bytes():
+            self._full = True
 
     # -- a transport -----------------------------------------------------------------------------
 
@@ -103,6 +108,13 @@ class RawEnd(End):
         if not self.queued_bytes():
             self._finish()
 
+    def tell_of_ends(self) -> None:
+        """From now on tell of a reset, and of an end with nothing before it, while nothing is read,
+        too: what was read and not taken yet is lost with a connection that is reset.
+        """
+        self._hears_ends = True
+        self._watch()
+
     def release(self) -> tuple[Channel, bytes]:
         """Let go of the connection, for another end to take it.
 
@@ -116,6 +128,22 @@ class RawEnd(End):
         self.hub.forget(self)
         self.fd = -1
         return self.channel, tail
+
+    # -- ends that come while nothing is read ----------------------------------------------------
+
+    @override
+    def ready(self, events: int) -> None:
+        """The kernel says that something can be done, or that the peer has ended."""
+        if self._events != UNREAD_END:
+            super().ready(events)
+        elif self._broken or events & FAILED:
+            self._lose_broken()
+        elif not (self._read_over or self._losing or self.channel.secure or unread_bytes(self)):
+            self.read_ended()
+
+    @override
+    def _awaited(self) -> int:
+        return super()._awaited() or (UNREAD_END if self._hears_ends else 0)
 
     # -- splicing --------------------------------------------------------------------------------
 
