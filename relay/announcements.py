@@ -13,19 +13,35 @@ from twisted.python.failure import Failure
 from relay.addresses import with_port
 from relay.errors import CannotListen
 from relay.settings import Listener
-from relay.settings.model import RouterSettings
+from relay.settings.model import Publication, RouterSettings
 from relay.settings.schema import Traits
 
 
-def say_listening(log: Logger, listener: Listener, address: IAddress) -> None:
+def say_listening(
+    log: Logger, listener: Listener, address: IAddress, traits: Iterable[Traits]
+) -> None:
     """A listener stands.
+
+    :param address: the real one
+    :param traits: of the dialects that are spoken there
+    """
+    scheme = "ws" if any(one.sockets for one in traits) else "http"
+    log.info(
+        "listening at {url} for {dialects}",
+        url=as_url(f"{scheme}s" if listener.tls else scheme, address),
+        dialects=", ".join(listener.dialects) or "nothing",
+    )
+
+
+def say_published(log: Logger, publication: Publication, address: IAddress) -> None:
+    """A port stands at which whoever connects is a caller.
 
     :param address: the real one
     """
     log.info(
-        "listening at {url} for {dialects}",
-        url=as_url("wss" if listener.tls else "ws", address),
-        dialects=", ".join(listener.dialects) or "nothing",
+        "listening at {url} for [publish {name}]",
+        url=as_url("tcp", address),
+        name=publication.name,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -22,8 +22,10 @@ from relay.announcements import (
     say_listening,
     say_next_steps,
     say_not_started,
+    say_published,
     say_warnings,
 )
+from relay.certificates import Certificates
 from relay.core.admission import Reception
 from relay.core.broker import Broker
 from relay.core.publications import Publications
@@ -39,15 +41,17 @@ from relay.links.cutthrough import Hub
 from relay.links.front_factory import FrontFactory
 from relay.links.hall import Hall
 from relay.links.listening import listen
+from relay.links.ports import Ports
 from relay.links.proxy_protocol import ProxyProtocolFactory
+from relay.links.published_ports import PublishedPorts
 from relay.links.secure import SecureFactory
 from relay.logs import open_log
 from relay.nvx import check_nvx
 from relay.proxies import TrustedProxies
 from relay.settings import Listener, MadeSecretFile, listeners, read_router, router_keys
-from relay.settings.model import RouterSettings
+from relay.settings.model import DialectSettings, RouterSettings
 from relay.settings.public_url import public_url, stand_in_ports
-from relay.tls import ServerTls
+from relay.stores import Stores
 
 LAG_CHECK_S = 1.0
 SHARED_KEYS = ("listen", "listen-tls")
@@ -98,21 +102,24 @@ class RouterService(MainService):
         self.around = Surroundings.of_process(reactor, settings.limits)
         self.broker = Broker(self.around, secrets.randbits)
         self._proxies = TrustedProxies(settings.trusted_proxies)
+        self._stores = Stores(settings.state_dir, reactor)
+        services = Services(self.broker, reactor, self._stores.records)
         self._hall = Hall(
             Reception(self.broker, self.around),
             self.broker,
             self.around,
-            Services(self.broker, reactor),
+            services,
             reactor,
             self._proxies.believed_peer,
             Hub(reactor),
         )
+        services.ports = self._dialects_ports = Ports(self._hall)
+        self.published_ports = PublishedPorts(
+            self._hall, self._behind_proxies, partial(say_published, self.log)
+        )
         self._faces: dict[str, IRouterFace] = {}
         self._residents = Residents()
-        self._tls: ServerTls | None = None
-        if settings.tls is not None:
-            with faults_of_tls(settings):
-                self._tls = ServerTls(settings.tls.certificate, settings.tls.key)
+        self._certificates = Certificates(settings)
         self._configure(settings)
         self._ports: list[IListeningPort] = []
         self._admin_port: IListeningPort | None = None
@@ -153,13 +160,15 @@ class RouterService(MainService):
         """
         settings = self.settings if self._reread is None else self._reread()
         faces = self._make_faces(settings)
-        if self._tls is not None and settings.tls is not None:
-            with faults_of_tls(settings):
-                self._tls.reload(settings.tls.certificate, settings.tls.key)
+        self._certificates.reload(settings)
         self.settings = settings
         self._adopt(settings, faces)
         if not self.broker.draining:
             self._residents.begin(self._faces, self._hall.services)
+        adopting = self.published_ports.adopt(settings.publications)
+        Deferred.fromCoroutine(adopting).addErrback(
+            lambda failure: self.log.failure("published ports cannot be exchanged", failure)
+        )
         for key in changed_for_restart(self._started_with, settings):
             self.log.warn("{key} has changed, which counts from the next start on", key=key)
         self._warn()
@@ -227,14 +236,12 @@ class RouterService(MainService):
         for listener in listeners(settings, dialect_keys()):
             factory: Any = FrontFactory(self._hall, self._faces_of(listener))
             if listener.tls:
-                assert self._tls is not None
-                factory = SecureFactory(self._tls, False, factory, self._reactor)
-            if settings.proxy_protocol:
-                factory = ProxyProtocolFactory(
-                    factory, self._proxies, self._reactor, lambda: self.around.limits.head_s
-                )
-            address = await self._listen(listener.endpoint, factory)
-            say_listening(self.log, listener, address)
+                tls = self._certificates.of(listener.certificate)
+                factory = SecureFactory(tls, False, factory, self._reactor)
+            address = await self._listen(listener.endpoint, self._behind_proxies(factory))
+            traits = [dialect_keys()[name].traits for name in listener.dialects]
+            say_listening(self.log, listener, address, traits)
+        await self.published_ports.begin(settings.publications)
         # what they hand out names the real ports
         self._adopt(settings, self._make_faces(settings))
         self._residents.begin(self._faces, self._hall.services)
@@ -250,6 +257,14 @@ class RouterService(MainService):
         self._watch_loop(self._reactor.seconds())
         self._now_ready()
 
+    def _behind_proxies(self, factory: Any) -> Any:  # any protocol's
+        """:returns: what reads a PROXY header first, where that was spoken from the start"""
+        if not self._started_with.proxy_protocol:
+            return factory
+        return ProxyProtocolFactory(
+            factory, self._proxies, self._reactor, lambda: self.around.limits.head_s
+        )
+
     def _watch_loop(self, due: float) -> None:
         """Measure how late the reactor comes round."""
         now = self._reactor.seconds()
@@ -264,7 +279,7 @@ class RouterService(MainService):
         return address
 
     def _warn(self) -> None:
-        of_tls = self._tls.warnings(self._reactor.seconds()) if self._tls else ()
+        of_tls = self._certificates.warnings(self._reactor.seconds())
         say_warnings(self.log, self.settings, of_tls, self._warned)
 
     def _could_not_start(self, failure: Failure) -> None:
@@ -278,6 +293,8 @@ class RouterService(MainService):
         for port in self._ports:
             if port is not admin:
                 await maybeDeferred(port.stopListening)
+        self._dialects_ports.stop()
+        await self.published_ports.close()
         self._stopping = Deferred()
         self.broker.drain(lambda: self._hall.when_quiet(self._drained))
         timer = self._reactor.callLater(self.settings.drain_s, self._drained)
@@ -295,6 +312,7 @@ class RouterService(MainService):
         await self._hall.when_empty()
         if admin is not None:
             await maybeDeferred(admin.stopListening)
+        await self._stores.close()
         self.around.wheel.stop()
         if self._lag_timer is not None and self._lag_timer.active():
             self._lag_timer.cancel()
@@ -307,19 +325,6 @@ def placed(face: IRouterFace, key: str) -> IRouterFace:
     return face.placed(key)
 
 
-@contextmanager
-def faults_of_tls(settings: RouterSettings) -> Iterator[None]:
-    """Name file and section in what is wrong with the certificate.
-
-    :raises ConfigurationError: from within
-    """
-    try:
-        yield
-    except ConfigurationError as error:
-        where = f"{settings.config_file or 'relay-router'}: [tls]"
-        raise ConfigurationError([f"{where} {fault}" for fault in error.faults]) from error
-
-
 def changed_for_restart(before: RouterSettings, after: RouterSettings) -> list[str]:
     """:returns: the keys that a reload does not take over, and whose values have changed."""
     names = ("listen", "listen-tls", "admin", "state-dir", "proxy-protocol", "log-format",
@@ -329,16 +334,21 @@ def changed_for_restart(before: RouterSettings, after: RouterSettings) -> list[s
         for name in names
         if getattr(before, name.replace("-", "_")) != getattr(after, name.replace("-", "_"))
     ]
-    old = {dialect.name: (dialect.listen, dialect.listen_tls) for dialect in before.dialects}
-    new = {dialect.name: (dialect.listen, dialect.listen_tls) for dialect in after.dialects}
+    old = {dialect.name: listening(dialect) for dialect in before.dialects}
+    new = {dialect.name: listening(dialect) for dialect in after.dialects}
     if list(old) != list(new):
         changed.append("[router] dialects")
     changed += [
         f"[dialect:{name}] listen"
-        for name, listening in new.items()
-        if name in old and old[name] != listening
+        for name, endpoints in new.items()
+        if name in old and old[name] != endpoints
     ]
     return changed
+
+
+def listening(dialect: DialectSettings) -> object:
+    """:returns: what decides where a dialect listens by itself, and whether with TLS"""
+    return dialect.listen, dialect.listen_tls, dialect.tls is None
 
 
 def counted(count: int, noun: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import fields
 from relay.settings.endpoints import is_loopback, reach
 from relay.settings.keys import LIMIT_KEYS, DialectKeys
 from relay.settings.kinds import shown
-from relay.settings.listeners import listeners
+from relay.settings.listeners import listeners, published_ports
 from relay.settings.model import (
     DialectSettings,
     Door,
@@ -40,7 +40,7 @@ def router_record(settings: RouterSettings, dialects: Mapping[str, DialectKeys])
                 "dialects": list(listener.dialects),
                 "key": listener.key,
             }
-            for listener in listeners(settings, dialects)
+            for listener in (*listeners(settings, dialects), *published_ports(settings))
         ],
         "opens": {
             dialect.name: opens
@@ -109,6 +109,9 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
             yield f"{dialect.name}: {line}"
     if settings.admin is not None:
         yield f"admin on {settings.admin}: {reach(settings.admin)}"
+    for port in published_ports(settings):
+        where = reach(port.endpoint)
+        yield f"listens on {port.endpoint}: [publish {port.publication}]; plain; {where}"
     for publication in settings.publications:
         yield (
             f"publishes {publication.target} as {publication.source} to "
@@ -126,6 +129,8 @@ def describe_router(settings: RouterSettings, dialects: Mapping[str, DialectKeys
 
 def callers(publication: Publication, dialects: Mapping[str, DialectKeys]) -> str:
     """:returns: who may make a published call."""
+    if publication.endpoint:
+        return "everybody who reaches that port, without a login"
     naming = dialects[publication.source.dialect].traits.naming
     if publication.clients:
         return ", ".join(publication.clients)
@@ -136,6 +141,8 @@ def callers(publication: Publication, dialects: Mapping[str, DialectKeys]) -> st
 
 def consequence(publication: Publication) -> str:
     """:returns: what becomes of those who would be reached by that name otherwise"""
+    if publication.endpoint:
+        return "each connection is a call"
     if not publication.source.topic:
         return "this wins over a live offer of that name"
     if publication.target.topic:
@@ -149,9 +156,10 @@ def describe_tunnels(
     """:returns: one line for each router that is dialled and each door that is opened."""
     for tunnel in settings.tunnels:
         through = f" through {masked(tunnel.proxy)}" if tunnel.proxy else ""
-        carried = "TLS" if is_encrypted(tunnel.router) else "plain"
-        if tunnel.router:
-            yield f"{tunnel.name}: dials {tunnel.router}{through}: {tunnel.dialect}; {carried}"
+        router = dialled_url(tunnel, dialects)
+        carried = "TLS" if is_encrypted(router) else "plain"
+        if router:
+            yield f"{tunnel.name}: dials {router}{through}: {tunnel.dialect}; {carried}"
         else:
             yield f"{tunnel.name}: dials what it is told to{through}: {tunnel.dialect}"
         for door in tunnel.doors:
@@ -170,6 +178,12 @@ def describe_tunnels(
             yield f"{tunnel.name}: {line}"
 
 
+def dialled_url(tunnel: TunnelSettings, dialects: Mapping[str, DialectKeys]) -> str:
+    """:returns: what a host or client dials; empty: what it is told later"""
+    dialled = dialects[tunnel.dialect].traits.dialled
+    return tunnel.router or (dialled(tunnel.values) if dialled is not None else "")
+
+
 def call_in_words(tunnel: TunnelSettings, door: Door, dialects: Mapping[str, DialectKeys]) -> str:
     """:returns: what somebody who comes through a client's door calls"""
     call = dialects[tunnel.dialect].traits.call
@@ -183,7 +197,9 @@ def router_remarks(
     remarks = dialects[dialect.name].traits.remarks
     if remarks is None:
         return Remarks()
-    said = {"public-url": settings.public_url} if settings.public_url else {}
+    said: Record = {"listen": dialect.listen, "listen-tls": dialect.listen_tls}
+    if settings.public_url:
+        said["public-url"] = settings.public_url
     return remarks({**dialect.values, **said})
 
 
@@ -207,6 +223,12 @@ def router_warnings(settings: RouterSettings, dialects: Mapping[str, DialectKeys
     for dialect in settings.dialects:
         for warning in router_remarks(settings, dialect, dialects).warnings:
             yield f"{dialect.name}: {warning}"
+    for port in published_ports(settings):
+        if not is_loopback(port.endpoint):
+            yield (
+                f"[publish {port.publication}]: {port.endpoint} is open to other machines, "
+                "without a login"
+            )
     if settings.proxy_protocol and not settings.trusted_proxies:
         yield "proxy-protocol is on, and without trusted-proxies nobody may speak it"
 

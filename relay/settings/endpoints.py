@@ -110,6 +110,18 @@ def behind_websocket(text: str) -> str | None:
     return f"{kind}:{endpoint.argument('port', 0)}:interface={interface}"
 
 
+def on_loopback(text: str) -> str:
+    """Read a TCP server endpoint at which people are let in as they come.
+
+    :returns: the same, on loopback unless it says otherwise
+    :raises Wrong: when nothing could listen there
+    """
+    endpoint = split_endpoint(check_server(text))
+    port, backlog = int(endpoint.argument("port", 0)), endpoint.argument("backlog", 2)
+    interface = (_interface(endpoint) or LOOPBACK).replace(":", "\\:")
+    return f"tcp:{port}:interface={interface}" + (f":backlog={backlog}" if backlog else "")
+
+
 def _check_server(text: str, kinds: tuple[str, ...]) -> str:
     endpoint = _checked(text, kinds, "tcp:8080")
     _check_arguments(text, endpoint, _SERVER_ARGUMENTS)
@@ -159,6 +171,18 @@ def is_loopback(text: str) -> bool:
     if endpoint.kind in ("unix", "stdio"):
         return True
     return addresses.is_loopback(_interface(endpoint))
+
+
+def interface_of(text: str) -> str:
+    """:returns: the address that a checked server endpoint is bound to, empty: all, or no TCP"""
+    endpoint = split_endpoint(text)
+    return _interface(endpoint) if endpoint.kind in _PORT_KINDS else ""
+
+
+def port_of(text: str) -> int:
+    """:returns: the TCP port of a checked server endpoint, 0: it is given one, or has none"""
+    endpoint = split_endpoint(text)
+    return int(endpoint.argument("port", 0)) if endpoint.kind in _PORT_KINDS else 0
 
 
 def same_port(one: str, other: str) -> bool:

@@ -147,7 +147,7 @@ DIALECT_KEYS = (
 """What every ``[dialect:NAME]`` may say besides its own keys."""
 
 PUBLISH_KEYS = (
-    Key("from", Kind.TEXT, "the call: DIALECT:NAME[/SERVICE]", required=True),
+    Key("from", Kind.TEXT, "the call: DIALECT:NAME[/SERVICE], or tcp:PORT", required=True),
     Key("to", Kind.TEXT, "the offer that answers: DIALECT:NAME[/SERVICE]", required=True),
     Key("clients", Kind.LIST, "who may call, by the names of the call's dialect"),
     Key("public", Kind.BOOLEAN, "whether callers without a name may call", "no"),
@@ -201,7 +201,7 @@ def option_keys(role: Role, dialects: Mapping[str, DialectKeys]) -> tuple[Key, .
     """:returns: every option of relay-host or relay-client but ``--config``, of all dialects."""
     keys: Sequence[Key] = (*tunnel_keys(role), *_LOG_KEYS)
     for own in dialects.values():
-        keys = merge(keys, own.of(role))
+        keys = merge(keys, (key for key in own.of(role) if not key.absent))
     return tuple(keys)
 
 
@@ -213,6 +213,9 @@ def merge(common: Iterable[Key], own: Iterable[Key]) -> tuple[Key, ...]:
     merged = {key.name: key for key in common}
     for key in own:
         base = merged.get(key.name)
+        if key.absent:
+            merged.pop(key.name, None)
+            continue
         merged[key.name] = key if base is None else _refined(base, key)
     return tuple(merged.values())
 

@@ -14,10 +14,10 @@ from relay.errors import ConfigurationError
 from relay.settings.credentials import CredentialsFile
 from relay.settings.endpoints import check_client, check_door, check_server
 from relay.settings.faults import Faults, Piece, Said, Wrong, listed, nearest, quoted
-from relay.settings.model import Door, KiB, MiB, SecretSource
+from relay.settings.model import Door, KiB, MaskedUrl, MiB, SecretSource
 from relay.settings.schema import Key, Kind
 from relay.settings.secrets import CommandSecret, EnvironmentSecret, SecretFile, StdinSecret
-from relay.settings.urls import check_url
+from relay.settings.urls import check_database, check_url
 
 GiB = 1024 * MiB
 _UNITS = {"": 1, "b": 1, "kib": KiB, "mib": MiB, "gib": GiB}
@@ -28,6 +28,9 @@ _BOOLEANS = {
 _DOOR = re.compile(r"([A-Za-z0-9_-]+)\s*=\s*(.*)", re.DOTALL)
 _TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]*", re.ASCII)
 STDIN_WORD = "-"
+LOWEST_PORT = 1024
+"""Of a range: those below are for privileged programs."""
+HIGHEST_PORT = 65535
 
 
 class Kinds:
@@ -80,6 +83,10 @@ class Kinds:
         match key.kind:
             case Kind.PATH:
                 return self._path(piece)
+            case Kind.DATABASE:
+                if "://" in piece.text:
+                    return MaskedUrl(check_database(piece.text, key.choices))
+                return str(self._path(piece))
             case Kind.SECRET_FILE:
                 return self._secret(piece)
             case Kind.CREDENTIALS_FILE:
@@ -129,6 +136,11 @@ def _checked(key: Key, value: object) -> object:
     match value:
         case int() | float() if not isinstance(value, bool):
             return _in_range(key, value)
+        case range():
+            if len(value) < key.least:
+                raise Wrong(
+                    f"{shown(value)} are {len(value)} ports; it takes {key.least:g} or more"
+                )
         case _ if key.check is None:
             return value
         case str():
@@ -159,6 +171,8 @@ def shown(value: object, kind: Kind = Kind.TEXT) -> str:
             return f"{value:g}"
         case tuple():
             return ", ".join(map(shown, value))
+        case range():
+            return f"{value.start}-{value.stop - 1}"
         case Door():
             return f"{value.service}={value.endpoint}" if value.service else value.endpoint
         case StdinSecret() | EnvironmentSecret():
@@ -206,6 +220,19 @@ def _integer(text: str) -> int:
     return int(text)
 
 
+def _ports(text: str) -> range:
+    match = re.fullmatch(r"([0-9]{1,5})\s*-\s*([0-9]{1,5})", text)
+    if match is None:
+        raise Wrong(f"{quoted(text)} is no range of ports like 20000-20999")
+    first, last = int(match[1]), int(match[2])
+    if not LOWEST_PORT <= first <= last <= HIGHEST_PORT:
+        raise Wrong(
+            f"{quoted(text)} is no range of ports between {LOWEST_PORT} and {HIGHEST_PORT}, "
+            "the lower one first"
+        )
+    return range(first, last + 1)
+
+
 def _seconds(text: str) -> float:
     if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         number = re.match(r"[0-9.]+(?=\s*s)", text)
@@ -248,6 +275,7 @@ def _door(text: str, check: Callable[[str], str]) -> Door:
 
 _ONE: dict[Kind, Callable[[str], object]] = {
     Kind.INTEGER: _integer,
+    Kind.PORTS: _ports,
     Kind.SECONDS: _seconds,
     Kind.BYTES: _bytes,
     Kind.BOOLEAN: _boolean,

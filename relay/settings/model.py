@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 
 from relay.vocabulary import OfferName, Role
 
+TCP = "tcp"
+"""What stands in a dialect's place where whoever connects to a port of the router is a caller."""
+
 KiB = 1024
 MiB = 1024 * KiB
 
@@ -35,6 +38,16 @@ class Secret:
 
     def __str__(self) -> str:
         return self.origin
+
+
+class MaskedUrl(str):
+    """A URL that may hold a password, and prints without it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        scheme, separator, rest = self.partition("://")
+        return repr(f"{scheme}{separator}{rest.rpartition('@')[2]}")
 
 
 class SecretSource(Protocol):
@@ -103,6 +116,8 @@ class DialectSettings:
 
     :ivar values: by key name, those of the dialect's ``router_keys`` alone, parsed
     :ivar ping_s: the section's own value, or that of ``[limits]``; likewise dead_s
+    :ivar tls: the certificate of its own listeners, where it has one: all of them are TLS then;
+        None: ``listen_tls`` has that of ``[tls]``
     """
 
     name: str
@@ -111,11 +126,13 @@ class DialectSettings:
     values: Mapping[str, object]
     ping_s: float
     dead_s: float
+    tls: TlsFiles | None = None
 
 
 class Callee(NamedTuple):
     """What is called: ``DIALECT:OFFER`` or ``DIALECT:OFFER/SERVICE``, in the core's own spelling.
 
+    :ivar offer: in ``from`` it may be an endpoint, of :data:`TCP`
     :ivar service: the service or target; empty: none, or each
     :ivar topic: whether the name is that of a topic
     """
@@ -141,6 +158,7 @@ class Publication:
     :ivar target: what answers; without a service the one that was called
     :ivar clients: subjects that may call; empty: all that have one
     :ivar public: whether callers without a subject may, too
+    :ivar refill_s: how long a call waits for a host whose links are all taken; 0: not at all
     """
 
     name: str
@@ -148,6 +166,12 @@ class Publication:
     target: Callee
     clients: tuple[str, ...] = ()
     public: bool = False
+    refill_s: float = 0.0
+
+    @property
+    def endpoint(self) -> str:
+        """:returns: where the router itself listens for it; empty: nowhere"""
+        return self.source.offer if self.source.dialect == TCP else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from relay.errors import ProtocolError
+from relay.settings.endpoints import on_loopback, port_of
 from relay.settings.faults import Faults, Wrong, listed, nearest, quoted
 from relay.settings.ini import Section
 from relay.settings.keys import PUBLISH_KEYS, DialectKeys
-from relay.settings.model import Callee, Publication
+from relay.settings.model import TCP, Callee, Publication
 from relay.settings.schema import Naming
 from relay.settings.values import Sources, Values
 from relay.vocabulary import OfferName
 
-UNSERVED_KINDS = ("taas", "tcp")
-"""What else may be written in time; until then it is a fault that says what is served."""
+_PORT = Naming(on_loopback, nameless=True)
+"""Of ``tcp:…``, in ``from`` alone: the router listens there, and whoever connects is a caller."""
 
 
 def read_publication(
@@ -57,7 +58,10 @@ def read_publication(
     if source is None or target is None:
         return None
     name = section.name.partition(" ")[2].strip()
-    return Publication(name, source, target, clients, public)
+    if source.dialect == TCP and not port_of(source.offer):
+        source = source._replace(service=name)  # several may have a port of the system's choice
+    refill_s = names.naming(target.dialect).refill_s
+    return Publication(name, source, target, clients, public, refill_s)
 
 
 class _Names:
@@ -78,13 +82,13 @@ class _Names:
             for name, keys in dialects.items()
             if keys.traits.naming is not None
         }
-        self._unserved = {*UNSERVED_KINDS, *dialects} - set(self._namings)
+        self._unserved = set(dialects) - set(self._namings)
         self._spoken = spoken
         self._faults = faults
 
     def naming(self, dialect: str) -> Naming:
         """:returns: how a dialect that was read here writes its names"""
-        return self._namings[dialect]
+        return _PORT if dialect == TCP else self._namings[dialect]
 
     def read(self, key: str) -> Callee | None:
         """:returns: None when there is none, or a fault was noted"""
@@ -92,7 +96,7 @@ class _Names:
         if not text:
             return None
         try:
-            return self._parse(text)
+            return self._parse_port(text, key) if _is_port(text) else self._parse(text, key)
         except Wrong as wrong:
             self._faults.add(self._values.where(key, self._where), str(wrong))
             return None
@@ -117,13 +121,21 @@ class _Names:
                 "which nobody there answers",
             )
 
-    def _parse(self, text: str) -> Callee:
+    def _parse_port(self, text: str, key: str) -> Callee:
+        if key != "from":
+            raise Wrong(
+                f"{quoted(text)}: a port may stand in from, where the router listens; "
+                "name what answers"
+            )
+        return Callee(OfferName(_PORT.offer(text)))
+
+    def _parse(self, text: str, key: str) -> Callee:
         kind, _, rest = text.partition(":")
-        served = sorted(self._namings)
+        served = sorted([*self._namings, TCP] if key == "from" else self._namings)
         if kind in self._unserved:
             raise Wrong(
                 f"{quoted(text)}: nothing of {kind} can be published; "
-                f"from and to may be of {listed(served, 'or')}"
+                f"{key} may be of {listed(served, 'or')}"
             )
         if kind not in self._namings:
             raise Wrong(
@@ -146,3 +158,8 @@ class _Names:
             return Callee(name, naming.service(service))
         except (ValueError, ProtocolError) as error:
             raise Wrong(f"{quoted(text)}: {error}") from None
+
+
+def _is_port(text: str) -> bool:
+    """:returns: whether it is an endpoint rather than a name"""
+    return text.partition(":")[0] == TCP

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 
 from relay.settings import originals
+from relay.settings.certificates import read_files
 from relay.settings.credentials import MadeCredentialsFile, made_credentials_name
 from relay.settings.faults import nearest, not_installed
-from relay.settings.ini import Ini, find_config, read_ini
+from relay.settings.ini import Ini, Section, find_config, read_ini
 from relay.settings.keys import (
     DIALECT_KEYS,
     LIMIT_KEYS,
@@ -47,12 +47,14 @@ def examine_router(
     environ: Mapping[str, str],
     directory: Path,
     dialects: Mapping[str, DialectKeys],
+    uncertified: str = "",
 ) -> Reading[RouterSettings]:
     """Read the router's settings, and say where each value came from.
 
     :param options: texts by option name without dashes, ``config`` among them
     :param directory: the working directory
     :param dialects: the installed dialects
+    :param uncertified: the dialect whose certificate may be made later
     :raises ConfigurationError: with every fault
     """
     sources = Sources.of(options, environ, directory, _SECRET_REMEDY)
@@ -60,7 +62,7 @@ def examine_router(
     ini = None if config is None else read_ini(*config, sources.faults)
     if ini is None:
         sources.faults.raise_any()
-    settings = _Router(sources, ini, dialects).read()
+    settings = _Router(sources, ini, dialects, uncertified).read()
     sources.faults.raise_any()
     return sources.reading(settings)
 
@@ -70,17 +72,23 @@ def read_router(
     environ: Mapping[str, str],
     directory: Path,
     dialects: Mapping[str, DialectKeys],
+    uncertified: str = "",
 ) -> RouterSettings:
     """:func:`examine_router` without the explanations. :raises ConfigurationError: likewise."""
-    return examine_router(options, environ, directory, dialects).settings
+    return examine_router(options, environ, directory, dialects, uncertified).settings
 
 
 class _Router:
     """One reading of the router's sections."""
 
     def __init__(
-        self, sources: Sources, ini: Ini | None, dialects: Mapping[str, DialectKeys]
+        self,
+        sources: Sources,
+        ini: Ini | None,
+        dialects: Mapping[str, DialectKeys],
+        uncertified: str,
     ) -> None:
+        self._uncertified = uncertified
         self._sources = sources
         self._faults = sources.faults
         self._ini = ini
@@ -107,7 +115,11 @@ class _Router:
         general = self._take_general(dialects)
         listen, listen_tls = self._listen(values, dialects, general)
         wanting = ["[router] listen-tls"] if listen_tls else []
-        wanting += [f"[{DIALECT_PREFIX}{d.name}] listen-tls" for d in dialects if d.listen_tls]
+        wanting += [
+            f"[{DIALECT_PREFIX}{one.name}] listen-tls"
+            for one in dialects
+            if one.listen_tls and one.tls is None
+        ]
         tls = self._tls(general, wanting)
         log_format = values.text("log-format") or ""
         if not values.said("log-format") and originals.is_production(general):
@@ -180,7 +192,7 @@ class _Router:
 
     def _has_tls(self) -> bool:
         section = self._sections.get("tls")
-        return section is not None and any(said.pieces for said in section.entries.values())
+        return section is not None and any(_says(section, name) for name in section.entries)
 
     def _take_general(self, dialects: Iterable[DialectSettings]) -> Mapping[str, str]:
         """:returns: the environment where variables with general names count, else nothing"""
@@ -212,7 +224,8 @@ class _Router:
         return listen, listen_tls
 
     def _listens_apart(self, dialect: DialectSettings) -> bool:
-        return any(own_endpoints(dialect, self._dialects[dialect.name]))
+        own = own_endpoints(dialect, self._dialects[dialect.name])
+        return bool(dialect.listen or dialect.listen_tls or any(own))
 
     def _tls(self, general: Mapping[str, str], wanting: Sequence[str]) -> TlsFiles | None:
         """:param wanting: section and key of what cannot listen without"""
@@ -228,14 +241,7 @@ class _Router:
                 )
             return None
         values = self._sources.read("tls", section, TLS_KEYS)
-        self._sources.require(values, TLS_KEYS, section.place.where)
-        for key in TLS_KEYS:
-            path = values.path(key.name)
-            if path is not None and not os.path.isfile(path):
-                state = "is no file" if os.path.exists(path) else "does not exist"
-                self._faults.add(values.where(key.name, ""), f"{path} {state} ({key.help})")
-        certificate, key_file = values.path("certificate"), values.path("key")
-        return TlsFiles(certificate, key_file) if certificate and key_file else None
+        return read_files(values, section.place.where, self._faults)
 
     def _read_dialects(
         self, values: Values, limit_values: Values, limits: Limits, state_dir: Path
@@ -251,7 +257,7 @@ class _Router:
             if name.startswith(DIALECT_PREFIX)
         ]
         if not enabled:
-            everything = self._dialects if self._ini is None else with_section
+            everything = self._shared() if self._ini is None else with_section
             enabled = (self._ini is None and self._of_originals()) or everything
         if not enabled:
             hint = f"[{DIALECT_PREFIX}{next(iter(self._dialects), 'NAME')}]"
@@ -268,10 +274,13 @@ class _Router:
     ) -> DialectSettings:
         label = f"{DIALECT_PREFIX}{name}"
         section = self._sections.get(label)
-        own = self._dialects[name].router
+        own, traits = self._dialects[name].router, self._dialects[name].traits
+        tls_only = section is not None and _says(section, "listen-tls")
         keys = [
-            # What [limits] says outweighs the dialect's own default.
-            replace(key, default=None) if limit_values.said(key.name) else key
+            # What [limits] says outweighs the dialect's own default, as listen-tls does for listen.
+            replace(key, default=None)
+            if limit_values.said(key.name) or (key.name == "listen" and tls_only)
+            else key
             for key in merge(DIALECT_KEYS, own)
         ]
         values = self._sources.read(label, section, keys)
@@ -293,7 +302,12 @@ class _Router:
             values=parsed,
             ping_s=limits.ping_s if ping_s is None else ping_s,
             dead_s=limits.dead_s if dead_s is None else dead_s,
+            tls=read_files(values, where, self._faults, name == self._uncertified)
+            if traits.certified
+            else None,
         )
+        for wrong, text in () if traits.faults is None else traits.faults(settings):
+            self._faults.add(values.where(wrong, f"{where} {wrong}"), text)
         if (settings.ping_s, settings.dead_s) != (limits.ping_s, limits.dead_s):
             where = values.where("dead-s", values.where("ping-s", where))
             check_liveness(settings.ping_s, settings.dead_s, where, self._faults)
@@ -310,6 +324,10 @@ class _Router:
         self._sources.note(label, "listen", endpoint, where)
         self._places[f"[{label}] listen"] = where
         return (endpoint,)
+
+    def _shared(self) -> list[str]:
+        """:returns: the dialects that need no listener of their own"""
+        return [name for name, keys in self._dialects.items() if not keys.traits.apart]
 
     def _of_originals(self) -> list[str]:
         """:returns: the dialects whose originals this environment is made for, and no others: who
@@ -343,6 +361,7 @@ class _Router:
             publication = read_publication(self._sources, section, self._dialects, spoken)
             if publication is None:
                 continue
+            self._places[f"[publish {publication.name}] from"] = section.entries["from"].place.where
             other = found.setdefault(publication.source, publication)
             if other is not publication:
                 self._faults.add(
@@ -351,9 +370,14 @@ class _Router:
         return tuple(found.values())
 
 
+def _says(section: Section, name: str) -> bool:
+    """:returns: whether a section has a value for a key, be it right or wrong"""
+    return name in section.entries and bool(section.entries[name].pieces)
+
+
 def _made_file(dialect: str, key: Key, state_dir: Path) -> MadeSecretFile | None:
     """:returns: what holds the secrets of a key that nobody named; None: it has none"""
-    if key.kind is Kind.SECRET_FILE:
+    if key.kind is Kind.SECRET_FILE and key.made:
         return MadeSecretFile(state_dir / made_secret_name(dialect, key.name))
     if key.kind is Kind.CREDENTIALS_FILE:
         return MadeCredentialsFile(state_dir / made_credentials_name(key.name), key.initial)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from relay.settings.model import TunnelSettings
+from relay.settings.model import DialectSettings, TunnelSettings
 from relay.vocabulary import Role
 
 
@@ -23,10 +23,12 @@ class Kind(enum.Enum):
     INTEGER = "integer"  # int >= 0
     SECONDS = "seconds"  # float >= 0
     BYTES = "bytes"  # int; accepts the suffixes KiB, MiB and GiB
+    PORTS = "ports"  # range: FIRST-LAST, both included; the router opens them when it needs one
     BOOLEAN = "boolean"  # bool: yes/no, true/false, on/off, 1/0
     CHOICE = "choice"  # str, one of ``choices``
     PATH = "path"  # pathlib.Path; relative to the INI file, or to the working directory
     URL = "url"  # str with one of the schemes in ``choices``
+    DATABASE = "database"  # str: a URL with one of the schemes in ``choices``, or a file's path
     SERVER_ENDPOINT = "server endpoint"  # str: a Twisted server endpoint string
     SERVER_ENDPOINTS = "server endpoints"  # tuple[str, ...]: one a line (commas do not separate)
     CLIENT_ENDPOINT = "client endpoint"  # str: a Twisted client endpoint string
@@ -66,8 +68,10 @@ class Key:
         :class:`relay.settings.faults.Wrong`
     :ivar initial: what stands in a ``CREDENTIALS_FILE`` that a router makes
     :ivar foreign: variables that override the INI, in another notation than its
-    :ivar least: the smallest number that is taken
+    :ivar least: the smallest number that is taken; of ``PORTS``, how many there must be
     :ivar most: the largest; None: any
+    :ivar absent: in a dialect's refinement of a common key: it has no such key
+    :ivar made: whether a router makes the file of a ``SECRET_FILE`` that nobody names
     """
 
     name: str
@@ -89,6 +93,8 @@ class Key:
     foreign: tuple[Foreign, ...] = ()
     least: float = 0
     most: float | None = None
+    made: bool = True
+    absent: bool = False
 
 
 class Remarks(NamedTuple):
@@ -114,6 +120,8 @@ class Naming:
     :ivar nameless: whether none of its callers has a name
     :ivar topics: whether what is named are topics, whose names go to the end, slashes and all
     :ivar http: whether its callers send requests of HTTP, so that only a host can answer
+    :ivar refill_s: how long a call from elsewhere waits where all links that were to answer are
+        taken, and more are most likely on their way
     """
 
     offer: Callable[[str], str]
@@ -121,6 +129,7 @@ class Naming:
     nameless: bool = False
     topics: bool = False
     http: bool = False
+    refill_s: float = 0.0
 
 
 class AddressVariables(NamedTuple):
@@ -161,16 +170,25 @@ class Traits:
     :ivar client_token: the same for a client's
     :ivar token_files: the files that those are written to in examples: a host's, a client's
     :ivar call: what a client's call is for, its section's keys in braces; empty: a service
-    :ivar remarks: on the values of a router's section; raises ConfigurationError when what they
-        name is wrong. None: there are none
+    :ivar remarks: on the values of a router's section, with its ``listen`` and ``listen-tls`` and,
+        where somebody said it, ``public-url``; raises ConfigurationError when what they name is
+        wrong. None: there are none
     :ivar tunnel_remarks: on a host's or client's section
+    :ivar faults: what does not fit together in a router's section: keys, and a sentence on each
     :ivar no_client: what callers do, since they need no client of ours; ``{url}`` stands for the
         URL that they open. Empty: there is a client
     :ivar general_environment: whether its original server is told what to do by variables with
         general names: PORT, TLS_CERTIFICATE, TLS_KEY, ENV
     :ivar address: variables of its own by which its original server is told where to listen
     :ivar naming: how ``[publish]`` names what is called; None: nothing of it can be published
+    :ivar sockets: whether its links come as WebSockets, so that URLs of its listeners say so
+    :ivar apart: whether it has all of a listener to itself, since it answers every path there: it
+        is spoken only where a section or ``dialects`` names it
+    :ivar certified: whether its keys ``certificate`` and ``key`` are those of its own listeners,
+        all of which are TLS then
     :ivar dials: the key of what a host or client dials, where nobody says ``router``
+    :ivar dialled: the URL that is dialled where nobody says it by such a key, made of the section's
+        own values; empty: nobody knows
     :ivar tunnel_faults: what does not fit together in a host's or client's section: keys, and a
         sentence on each
     :ivar host_log_level: the variable of its original host that is ``log-level``
@@ -191,8 +209,13 @@ class Traits:
     no_client: str = ""
     general_environment: bool = False
     address: AddressVariables | None = None
+    faults: Callable[[DialectSettings], Iterable[tuple[str, str]]] | None = None
     naming: Naming | None = None
+    sockets: bool = True
+    apart: bool = False
+    certified: bool = False
     dials: str = "router"
+    dialled: Callable[[Mapping[str, object]], str] | None = None
     tunnel_faults: Callable[[TunnelSettings], Iterable[tuple[str, str]]] | None = None
     host_log_level: Foreign | None = None
     usual_listeners: UsualListeners | None = None

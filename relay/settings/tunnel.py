@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from relay.settings.certificates import read_files
 from relay.settings.faults import Faults, Wrong, quoted
 from relay.settings.ini import Section
 from relay.settings.model import Door, Limits, TunnelSettings
@@ -18,7 +19,7 @@ from relay.vocabulary import Role
 
 CREDENTIAL_KEYS = ("token-file", "secret-file", "token-command")
 """Words for one thing; dialects differ in which of them their users know."""
-NAME_KEYS = ("id", "name", "agent")
+NAME_KEYS = ("id", "name", "agent", "label")
 """What a tunnel without a section is called by: the first of these that it has."""
 _SERVICE = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -60,13 +61,15 @@ class Tunnel:
         dead_s = limits.dead_s if dead_s is None else dead_s
         where = values.where("dead-s", values.where("ping-s", self._place))
         check_liveness(ping_s, dead_s, where, self._faults)
+        parsed = values.named(key.name for key in own if not key.absent)
         router = values.text("router") or values.text(traits.dials) or ""
+        dialled = router or (traits.dialled(parsed) if traits.dialled else "")
         name = self._section.tunnel if self._section else ""
         settings = TunnelSettings(
             role=self._role,
             name=name
             or next(filter(None, map(values.text, NAME_KEYS)), None)
-            or self._first_service(doors)
+            or (self._first_service(doors) if traits.services else None)
             or dialect,
             dialect=dialect,
             router=router,
@@ -74,14 +77,16 @@ class Tunnel:
             doors=doors,
             ca_file=ca_file,
             tls_name=values.text("tls-name"),
-            proxy=self._proxy(router),
+            proxy=self._proxy(dialled),
             reconnect=values.text("reconnect") or "yes",
             window_bytes=window_bytes or limits.window_bytes,
             ping_s=ping_s,
             dead_s=dead_s,
-            values=values.named(key.name for key in own),
+            values=parsed,
             cut_through=values.flag("cut-through"),
         )
+        if traits.certified:
+            read_files(values, self._place, self._faults)
         for key, text in () if traits.tunnel_faults is None else traits.tunnel_faults(settings):
             self._faults.add(values.where(key, f"{self._place} {key}"), text)
         return settings

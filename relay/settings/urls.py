@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
@@ -43,6 +44,29 @@ def check_proxy(text: str) -> str | None:
             f"is no proxy, which is http://HOST:PORT, socks5://HOST:PORT or {NO_PROXY_WORD}"
         ) from None
     return text
+
+
+def check_database(text: str, schemes: tuple[str, ...]) -> str:
+    """Check a database's URL: ``SCHEME://[[USER]:PASSWORD@]HOST[:PORT][/NUMBER]``.
+
+    :returns: the URL
+    :raises Wrong: when it is none
+    """
+    example = f"{schemes[0]}://HOST:PORT/NUMBER"
+    try:
+        parts = _split(text, schemes)
+    except Wrong:
+        # The text may hold a password, so that nothing of it is repeated.
+        raise Wrong(f"is no database, which is a file's path or {example}") from None
+    number = parts.path.removeprefix("/")
+    if parts.query or parts.fragment or (number and not re.fullmatch("[0-9]{1,4}", number)):
+        raise Wrong(f"names no database by its number; write it as {example}")
+    return text
+
+
+def has_password(url: str) -> bool:
+    """:returns: whether a checked URL holds one"""
+    return urlsplit(url).password is not None
 
 
 def masked(url: str) -> str:

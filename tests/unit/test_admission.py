@@ -13,8 +13,9 @@ from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from relay.auth import LOGINS_WAITING, mint
-from relay.core.admission import Admission, Reception, check_upgrade
+from relay.core.admission import Admission, Reception
 from relay.core.broker import Broker
+from relay.core.handshake import check_upgrade
 from relay.core.services import Services
 from relay.core.session import Session
 from relay.dialects import find_dialects

@@ -30,8 +30,9 @@ def test_a_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = settings.dialects[0].values["credentials-file"]
     assert isinstance(source, MadeCredentialsFile)
     source.ensure()
-    secrets = SHOWS[DIALECT].tokens(settings)
-    assert SHOWS[DIALECT].tokens(settings) == secrets
+    url = "ws://127.0.0.1:1"
+    secrets = SHOWS[DIALECT].tokens(settings, url)
+    assert SHOWS[DIALECT].tokens(settings, url) == secrets
     credentials = read_credentials(source)
     assert credentials.agent("web") == (secrets[Role.HOST],)
     client = credentials.client(secrets[Role.CLIENT])
@@ -40,7 +41,7 @@ def test_a_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tunnels = {}
     for role, line in DOORS.items():
         (tmp_path / f"{role.value}.token").write_text(secrets[role])
-        text = tunnel_ini(role, DIALECT, "ws://127.0.0.1:1", line, "127.0.0.1:8000")
+        text = tunnel_ini(role, DIALECT, url, line, "127.0.0.1:8000")
         (tmp_path / f"{role.value}.ini").write_text(text)
         read = read_tunnels(role, {"config": f"{role.value}.ini"}, {}, tmp_path, KEYS)
         (tunnels[role],) = read.tunnels

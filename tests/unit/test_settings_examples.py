@@ -14,6 +14,7 @@ import pytest
 
 from relay.dialects.network_relay import keys as network_relay
 from relay.dialects.session_relay import keys as session_relay
+from relay.dialects.taas import dialect as taas
 from relay.dialects.websocktunnel.keys import CLIENT_KEYS, HOST_KEYS, ROUTER_KEYS, TRAITS
 from relay.errors import ConfigurationError
 from relay.settings import (
@@ -48,11 +49,22 @@ SHIPPED = {
     "websocktunnel": DialectKeys(ROUTER_KEYS, HOST_KEYS, CLIENT_KEYS, TRAITS),
     "network-relay": NETWORK_RELAY,
     "session-relay": SESSION_RELAY,
+    "taas": DialectKeys(
+        tuple(taas.router_keys),
+        tuple(taas.tunnel_keys[Role.HOST]),
+        tuple(taas.tunnel_keys[Role.CLIENT]),
+        taas.traits,
+    ),
 }
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "tests" / "examples"
 NEEDED = ("web.token", "me.token", "portal.secret", "relay.crt", "relay.key", "ca.pem")
+PROVISIONING = (
+    'exports.params = {"base32":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","uuid":["2f402f80-da50"],'
+    '"name":"alpha.taas.example.com","issuer":"https://taas-registrar.example.com",'
+    '"labels":["alpha","gw.alpha:62052"],"server":{"hostname":"127.0.0.1","port":8899}};\n'
+)
 FAULT = "# fault: "
 
 
@@ -74,6 +86,7 @@ def spoken(file: Path) -> Mapping[str, DialectKeys]:
 def copied(file: Path, directory: Path) -> Path:
     for name in NEEDED:
         (directory / name).write_text("x" * 40)
+    (directory / "alpha.js").write_text(PROVISIONING)
     return Path(shutil.copy(file, directory))
 
 
@@ -130,7 +143,7 @@ def test_shipped_samples_mention_every_key(name: str) -> None:
     else:
         role = Role(name.removesuffix(".ini"))
         keys = [*(key for key in tunnel_keys(role) if key.name != "secret-file"), *log_keys()]
-        keys += [key for dialect in SHIPPED.values() for key in dialect.of(role)]
+        keys += [key for dialect in SHIPPED.values() for key in dialect.of(role) if not key.absent]
         # nobody needs a client to which only its absence is told
         keys = [key for key in keys if role is Role.HOST or key.name != "id"]
     lines = [line.lstrip("# ") for line in text.splitlines()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from relay.commands.check import Report, check_file
 from relay.dialects import dialect_keys
 from relay.dialects.network_relay.keys import TRAITS
+from relay.dialects.taas.notions import GRACE_S
 from relay.errors import ConfigurationError, ProtocolError
 from relay.settings import DialectKeys, read_router
 from relay.settings.model import Callee, Publication
@@ -100,23 +102,27 @@ def test_targets_are_spelt_as_calls_spell_them(text: str, expected: str) -> None
     ("line", "text"),
     [
         (
-            "from = tcp:80",
-            '"tcp:80": nothing of tcp can be published; '
-            "from and to may be of fleet, portal, session-relay or websocktunnel",
+            "from = tcp:eighty",
+            '"tcp:eighty": port "eighty" is not a number from 0 to 65535',
         ),
         (
-            "from = taas:lab",
-            '"taas:lab": nothing of taas can be published; '
-            "from and to may be of fleet, portal, session-relay or websocktunnel",
+            "from = tcp:80:nterface=::1",
+            '"tcp:80:nterface=::1": unknown argument "nterface"; did you mean "interface"?',
+        ),
+        ("from = tcp:", '"tcp:" names no port; write it as tcp:8080:interface=127.0.0.1'),
+        (
+            "from = radio:lab",
+            '"radio:lab": nothing of radio can be published; '
+            "from may be of fleet, portal, session-relay, tcp or websocktunnel",
         ),
         (
             "from = radio:1",
             '"radio:1": nothing of radio can be published; '
-            "from and to may be of fleet, portal, session-relay or websocktunnel",
+            "from may be of fleet, portal, session-relay, tcp or websocktunnel",
         ),
         (
             "from = portl:1",
-            '"portl:1" begins with none of fleet, portal, session-relay and websocktunnel; '
+            '"portl:1" begins with none of fleet, portal, session-relay, tcp and websocktunnel; '
             'did you mean "portal"?',
         ),
         ("from = portal", '"portal" names nothing; write portal:NAME'),
@@ -262,3 +268,129 @@ def test_a_call_of_a_topic_names_no_service(tmp_path: Path) -> None:
         'to: "portal:2" names no service, and a call of session-relay brings none that portal has; '
         "write portal:2/SERVICE"
     )
+
+
+# -- ports -----------------------------------------------------------------------------------------
+
+PUBLIC = ("to = portal:2/web", "public = yes")
+
+
+@pytest.mark.parametrize(
+    ("text", "source"),
+    [
+        ("tcp:2222", "tcp:2222:interface=127.0.0.1"),
+        ("tcp:02222:interface=", "tcp:2222:interface=127.0.0.1"),
+        ("tcp:2222:192.0.2.7", "tcp:2222:interface=192.0.2.7"),
+        ("tcp:port=2222:interface=\\:\\:1", "tcp:2222:interface=\\:\\:1"),
+        ("tcp:2222:backlog=5", "tcp:2222:interface=127.0.0.1:backlog=5"),
+    ],
+)
+def test_a_port_is_on_loopback_unless_it_says_otherwise(
+    tmp_path: Path, text: str, source: str
+) -> None:
+    """Its one spelling is the endpoint at which the router listens."""
+    (publication,) = publications(tmp_path, [f"from = {text}", *PUBLIC])
+    assert publication.source == Callee(OfferName(source))
+    assert publication.endpoint == source
+
+
+def test_ports_of_the_systems_choice(tmp_path: Path) -> None:
+    """There may be several, which are told apart by the names of their sections."""
+    one, two = publications(tmp_path, *2 * [["from = tcp:0", *PUBLIC]])
+    assert one.endpoint == two.endpoint == "tcp:0:interface=127.0.0.1"
+    assert (one.source.service, two.source.service) == ("n0", "n1")
+
+
+def test_nobody_answers_at_a_port(tmp_path: Path) -> None:
+    """Where the router listens stands in from."""
+    assert fault(tmp_path, "from = portal:1/ssh", "to = tcp:22") == (
+        'to: "tcp:22": a port may stand in from, where the router listens; name what answers'
+    )
+
+
+def test_a_port_lets_everybody_in(tmp_path: Path) -> None:
+    """Which has to be said, and is said again; above all where other machines can reach it."""
+    nobody = 'callers of "tcp:22:interface=127.0.0.1" have no name'
+    assert fault(tmp_path, "from = tcp:22", "to = portal:2/web") == (
+        f"{nobody}, so that everybody could call; write public = yes if that is meant"
+    )
+    assert said(tmp_path, "from = tcp:22", *PUBLIC) == (
+        "publishes portal:2/web as tcp:22:interface=127.0.0.1 to everybody who reaches that port, "
+        "without a login; each connection is a call"
+    )
+    report = check(tmp_path, "from = tcp:22", *PUBLIC)
+    assert "listens on tcp:22:interface=127.0.0.1: [publish web]; plain; loopback only" in (
+        report.lines
+    )
+    assert not [line for line in report.warnings if "publish" in line]
+    report = check(tmp_path, "from = tcp:22:interface=0.0.0.0", *PUBLIC)
+    assert (
+        "[publish web]: tcp:22:interface=0.0.0.0 is open to other machines, without a login"
+        in report.warnings
+    )
+
+
+def test_what_programs_are_told_of_a_port(tmp_path: Path) -> None:
+    """It is a listener at which no dialect is spoken."""
+    (record,) = check(tmp_path, "from = tcp:22", *PUBLIC).programs
+    listeners = cast(list[dict[str, object]], record["listeners"])
+    assert listeners[-1] == {
+        "endpoint": "tcp:22:interface=127.0.0.1",
+        "tls": False,
+        "reach": "loopback only",
+        "dialects": [],
+        "key": "[publish web] from",
+    }
+
+
+@pytest.mark.parametrize("port", ["tcp:8080", "tcp:8080:interface=0.0.0.0"])
+def test_a_port_that_is_taken(tmp_path: Path, port: str) -> None:
+    """By another listener, however much it is spelt like that."""
+    endpoint = port if "=" in port else f"{port}:interface=127.0.0.1"
+    assert fault(tmp_path, f"from = {port}", *PUBLIC) == (
+        f"from: {endpoint} is already taken by [router] listen"
+    )
+
+
+def test_a_port_that_is_published_twice(tmp_path: Path) -> None:
+    """At one address it is the same call, at another it is in its way."""
+    twice = [["from = tcp:22", *PUBLIC], ["from = tcp:22:127.0.0.1", *PUBLIC]]
+    with pytest.raises(ConfigurationError, match=r"publishes the same call as \[publish n0\]"):
+        publications(tmp_path, *twice)
+    twice[1][0] = "from = tcp:22:0.0.0.0"
+    taken = r"tcp:22:interface=0.0.0.0 is already taken by \[publish n0\] from"
+    with pytest.raises(ConfigurationError, match=taken):
+        publications(tmp_path, *twice)
+
+
+def test_ports_for_others(tmp_path: Path) -> None:
+    """One of those that a dialect may open cannot be published."""
+    (tmp_path / "x.ini").write_text(
+        "[router]\nlisten = tcp:8080\nstate-dir = state\n[dialect:portal]\n"
+        "[dialect:taas]\nports = 20000-20999\n"
+        "[publish ssh]\nfrom = tcp:20022\nto = portal:1/ssh\npublic = yes\n"
+    )
+    (text,) = check_file("x.ini", {}, tmp_path, dialect_keys()).faults
+    assert text.endswith("20000-20999 includes port 20022 of [publish ssh] from")
+
+
+def test_who_comes_back(tmp_path: Path) -> None:
+    """A call of another dialect waits as long as the target's says."""
+    (tmp_path / "x.ini").write_text(
+        "[router]\nlisten = tcp:8080\nstate-dir = state\n[dialect:portal]\n[dialect:taas]\n"
+        "[publish cam]\nfrom = portal:1/cam\nto = taas:Alpha\n"
+        "[publish web]\nfrom = taas:beta\nto = portal:1/web\npublic = yes\n"
+    )
+    settings = read_router({"config": str(tmp_path / "x.ini")}, {}, tmp_path, dialect_keys())
+    cam, web = settings.publications
+    assert (cam.target.offer, cam.refill_s) == ("taas:alpha", GRACE_S)
+    assert (web.source.offer, web.refill_s) == ("taas:beta", 0)
+
+
+def publications(directory: Path, *sections: list[str]) -> tuple[Publication, ...]:
+    """:returns: those of a router with such sections, named n0, n1 and so on"""
+    lines = [ROUTER]
+    for number, section in enumerate(sections):
+        lines += [f"[publish n{number}]", *section]
+    (directory / "x.ini").write_text("\n".join([*lines, ""]))
+    return read_router({"config": str(directory / "x.ini")}, {}, directory, keys()).publications
