@@ -12,17 +12,22 @@ import argparse
 import os
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from relay.commands.bench_rendezvous import CONFIG, keep, waiting_kib
 from relay.commands.bench_table import Line, line_of, table
 from relay.commands.bench_topics import measure_topics
 from relay.commands.output import add_json, hint, result
 from relay.commands.shows import SHOWN, SHOWS, TOPIC_SHOWS, router_ini, tunnel_ini
 from relay.dialects import dialect_keys
+from relay.dialects.taas.keys import REGISTRAR_KEY, SERVERS_KEY
+from relay.dialects.taas.notions import DIALECT as TAAS
 from relay.errors import RelayError
 from relay.measuring.processes import LOOPBACK, START_S, Crew, Late, Program, free_ports
 from relay.measuring.runs import Inexact, Trips, Way, bulk, hold_answered, service, trips, web_way
 from relay.nvx import check_nvx
 from relay.settings import read_router
+from relay.settings.model import RouterSettings
 from relay.vocabulary import Role
 
 if TYPE_CHECKING:
@@ -143,6 +148,7 @@ def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
         for up, rounds in speeds.items():
             rounds.append([bulk(crew, way, seconds, up=up).gb_s * MB_PER_GB for way in ways])
         asked.append([trips(crew, way, seconds / 2) for way in ways])
+    waiting = _waiting(crew, arguments.dialect, tunnel)
     hint(f"what {IDLE} idle connections cost")
     idle = [_idle_kib(crew, way) for way in ways]
     # of the tunnel's programs the router is the one that many share
@@ -154,7 +160,21 @@ def _measure(crew: Crew, arguments: argparse.Namespace) -> list[Line]:
         line_of(f"{trip}, p99", "ms", [[t.p99_ms for t in one] for one in asked]),
         Line("idle connection, in the router", "KiB", (router,), (relay,)),
         Line("idle connection, in all programs", "KiB", (sum(idle[0]),), (relay,)),
+        *waiting,
     ]
+
+
+def _waiting(crew: Crew, dialect: str, tunnel: Way) -> list[Line]:
+    """:returns: what a connection costs that waits for its caller, where hosts have such"""
+    if dialect != TAAS:
+        return []
+    hint(f"what {IDLE} connections cost that wait for callers")
+    router, settings = tunnel.programs[0], _settings(crew)
+    values = settings.dialects[0].values
+    registrar, servers = str(values[REGISTRAR_KEY]), str(values[SERVERS_KEY])
+    port = urlsplit(_url(router)).port or 0
+    kib = waiting_kib(crew, router, port, registrar, servers, IDLE)
+    return [Line("waiting connection, in the router", "KiB", (kib,), ())]
 
 
 def _idle_kib(crew: Crew, way: Way) -> list[float]:
@@ -172,24 +192,26 @@ def _idle_kib(crew: Crew, way: Way) -> list[float]:
 
 def _tunnel(crew: Crew, dialect: str) -> Way:
     """Start the daemons. :returns: the way through them; the router is its first program"""
-    config = str(crew.write("relay.ini", router_ini(dialect, 0)))
+    config = str(crew.write(CONFIG, router_ini(dialect, 0)))
     router = crew.twistd("relay-router", "--config", config)
     router.says("ready")
-    url = _found(router, r"listening at (\S+) for")
-    settings = read_router({"config": config}, {}, crew.folder, dialect_keys())
-    for role, token in SHOWS[dialect].tokens(settings).items():
+    show, url = SHOWS[dialect], _url(router)
+    tokens = show.tokens(_settings(crew), url)
+    for role, token in tokens.items():
         crew.write(f"{role.value}.token", token)
+    keep(crew, show.records(tokens))
     (target,) = free_ports(1)
     at = f"{LOOPBACK}:{target}"
     host = _daemon(crew, Role.HOST, dialect, url, f"forward = tcp:{at}", at)
     host.says(" stands")
-    if path := SHOWS[dialect].path:
+    if path := show.path:
         port = int(url.rpartition(":")[2])
         return web_way(port, path.removesuffix("/"), target, router, host)
     client = _daemon(crew, Role.CLIENT, dialect, url, f"listen = tcp:0:interface={LOOPBACK}", at)
     client.says("leads to")
     door = int(_found(client, r":(\d+) leads to "))
-    return _way(door, target, router, client, host)
+    way = _way(door, target, router, client, host)
+    return way._replace(begins=show.begins)
 
 
 def _daemon(crew: Crew, role: Role, dialect: str, url: str, door: str, target: str) -> Program:
@@ -201,6 +223,16 @@ def _daemon(crew: Crew, role: Role, dialect: str, url: str, door: str, target: s
 def _way(door: int, target: int, *programs: Program) -> Way:
     near: Place = {"kind": "tcp", "port": door}
     return Way(near, {"kind": "listen", "port": target}, False, programs)
+
+
+def _settings(crew: Crew) -> RouterSettings:
+    said = {"config": str(crew.folder / CONFIG)}
+    return read_router(said, {}, crew.folder, dialect_keys())
+
+
+def _url(router: Program) -> str:
+    """:returns: where the router's first listener is"""
+    return _found(router, r"listening at (\S+) for")
 
 
 def _found(program: Program, pattern: str) -> str:

@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from relay.commands.output import add_json, event, result
 from relay.errors import ConfigurationError
 from relay.settings import (
+    TLS_KEYS,
     DialectKeys,
     Explained,
     Faults,
@@ -30,7 +32,7 @@ from relay.settings.describe import (
     tunnels_record,
 )
 from relay.settings.faults import nearest
-from relay.settings.model import RouterSettings, SecretSource, TlsFiles
+from relay.settings.model import RouterSettings, SecretSource, TlsFiles, TunnelSettings
 from relay.settings.secrets import (
     FOR_OTHERS,
     SECRET_SOURCES,
@@ -112,6 +114,7 @@ def check_file(
                 for tunnel in tunnels.settings.tunnels:
                     report.warnings += tunnel_warnings(tunnel, dialects)
                     _read_secrets(report, [tunnel.token, *tunnel.values.values()])
+                    _check_far_end(report, tunnel, dialects)
             else:
                 router = examine_router(options, environ, directory, dialects)
                 report.explained += router.explained
@@ -141,7 +144,10 @@ def _check_files(report: Report, settings: RouterSettings) -> None:
     for dialect in settings.dialects:
         _read_secrets(report, dialect.values.values())
     if settings.tls is not None:
-        _check_tls(report, settings.tls)
+        _check_tls(report, "tls", settings.tls)
+    for dialect in settings.dialects:
+        if dialect.tls is not None:
+            _check_tls(report, f"dialect:{dialect.name}", dialect.tls)
 
 
 def _read_secrets(report: Report, values: Iterable[object]) -> None:
@@ -160,13 +166,22 @@ def _read_secrets(report: Report, values: Iterable[object]) -> None:
         report.warnings += [text for text in source.warnings if text not in report.warnings]
 
 
-def _check_tls(report: Report, files: TlsFiles) -> None:
+def _check_far_end(
+    report: Report, tunnel: TunnelSettings, dialects: Mapping[str, DialectKeys]
+) -> None:
+    certificate, key = (tunnel.values.get(key.name) for key in TLS_KEYS)
+    if dialects[tunnel.dialect].traits.certified and certificate and key:
+        section = f"{tunnel.role.value}:{tunnel.name}"
+        _check_tls(report, section, TlsFiles(cast(Path, certificate), cast(Path, key)))
+
+
+def _check_tls(report: Report, section: str, files: TlsFiles) -> None:
     from relay.tls import ServerTls  # OpenSSL is needed here alone
 
     try:
         tls = ServerTls(files.certificate, files.key)
     except ConfigurationError as error:
-        report.faults += [f"{report.file}: [tls] {fault}" for fault in error.faults]
+        report.faults += [f"{report.file}: [{section}] {fault}" for fault in error.faults]
         return
     report.warnings += tls.warnings(time.time())
     if isinstance(files.key, Path) and files.key.stat().st_mode & FOR_OTHERS:

@@ -379,7 +379,8 @@ class _Call:
         called = settings.doors[0].service
         if dialect_keys()[settings.dialect].traits.call:
             called = call_in_words(settings, settings.doors[0], dialect_keys())
-        said = [f"{what} for {called} at {settings.router}", error.reason.value]
+        at = f" at {settings.router}" if settings.router else ""
+        said = [f"{what} for {called}{at}", error.reason.value]
         if error.text != error.reason.value:
             said.append(error.text)
         return RelayError(": ".join(said), error.remedy or REMEDIES.get(error.reason, ""))

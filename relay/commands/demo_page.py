@@ -12,6 +12,7 @@ from typing import NamedTuple
 from typing_extensions import override
 
 from relay import __version__
+from relay.commands.demo_guides import filled, guide_of
 from relay.commands.demo_site import STATUS_PATH, STYLE, DemoSite
 from relay.router import RouterService
 
@@ -23,12 +24,20 @@ class Urls(NamedTuple):
 
     :ivar page: the page through the tunnel
     :ivar direct: the same from its own server
+    :ivar named: through the tunnel without a client, where the dialect has names for that
+    :ivar users: the operator's page, where the dialect has one
     """
 
     page: str
     direct: str
     router: str
     admin: str
+    named: str = ""
+    users: str = ""
+
+    def shown(self) -> dict[str, str]:
+        """:returns: those that there are, by their names"""
+        return {name: url for name, url in self._asdict().items() if url}
 
 
 class Page(DemoSite):
@@ -82,7 +91,10 @@ class Page(DemoSite):
             **self.urls._asdict(),
         }
         safe = {name: escape(text) for name, text in values.items()}
-        return _PAGE.substitute(safe, style=STYLE).encode()
+        guide = guide_of(self._dialect)
+        beside, machines = filled(guide.beside, safe), filled(guide.machines, safe)
+        page = _PAGE.substitute(safe, style=STYLE, beside=beside, machines=machines)
+        return page.encode()
 
 
 _PAGE = Template(
@@ -133,20 +145,13 @@ this through the tunnel means that it works.</p>
 <pre>relay status --admin $admin</pre>
 <p>The same tunnel without a local port, as ssh would use it:</p>
 <pre>printf 'GET / HTTP/1.0\\r\\n\\r\\n' | relay connect --config $folder/client.ini web</pre>
+$beside
 <p>The three configurations that make all this, and the tokens, are in <code>$folder</code> until
 the demo ends.</p>
 
 <h2>Next: your own machines</h2>
 <p>On the public machine, then on that with the service, then on yours:</p>
-<pre>twistd -n relay-router --config etc/relay.ini
-relay token portal host --id 1234 --config etc/relay.ini &gt; web.token
-relay token portal client --id 1234 --config etc/relay.ini &gt; me.token
-
-twistd -n relay-host   --router wss://relay.example.org --token-file web.token \\
-                       --service web --forward tcp:127.0.0.1:8080
-
-twistd -n relay-client --router wss://relay.example.org --token-file me.token \\
-                       --service web --listen tcp:8000:interface=127.0.0.1</pre>
+<pre>$machines</pre>
 <ul>
 <li><code>relay check --origin etc/relay.ini</code> says what it opens, and to whom.</li>
 <li><code>ssh -o ProxyCommand='relay connect ssh' lab</code> needs no local port at all.</li>
@@ -155,7 +160,7 @@ twistd -n relay-client --router wss://relay.example.org --token-file me.token \\
 </main>
 <script>
 const show = (id, value) => { document.getElementById(id).textContent = value; };
-const tunnelled = location.host === new URL("$page").host;
+const tunnelled = location.host !== new URL("$direct").host;
 show("way", tunnelled ? "you read this through the tunnel" : "you read this without the tunnel");
 const look = async () => {
   try {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +18,13 @@ from relay.announcements import as_url
 from relay.commands.output import hint
 from relay.commands.shows import router_ini
 from relay.dialects import dialect_keys
+from relay.dialects.taas.keys import database_url
 from relay.errors import RelayError
 from relay.lifecycle import MainService
 from relay.router import RouterService
 from relay.settings import read_router, read_tunnels
+from relay.settings.model import RouterSettings
+from relay.store.opening import open_records
 from relay.tunnels import TunnelsService
 from relay.vocabulary import Role
 
@@ -149,6 +152,21 @@ class Stage:
         path.touch(mode=0o600)
         path.write_text(text)
         return str(path)
+
+    async def keep(self, settings: RouterSettings, records: Mapping[str, str]) -> None:
+        """Write records into the store of a router's only dialect, as an operator does.
+
+        :param records: by key; none: there need not be a store
+        """
+        if not records:
+            return
+        (section,) = settings.dialects
+        database = database_url(section.values)
+        store = open_records(database, settings.state_dir, section.name, self.reactor)
+        try:
+            await self.soon(Deferred.fromCoroutine(store.put_all(records)), "a record is kept")
+        finally:
+            await store.close()
 
     async def soon(self, awaited: Deferred[T], what: str) -> T:
         """Wait for no longer than everything may take.

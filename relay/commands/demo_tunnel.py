@@ -6,12 +6,14 @@ import argparse
 import sys
 import time
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from twisted.internet.error import ConnectError
 from twisted.web.client import Agent, ResponseFailed, readBody
 from twisted.web.http import OK
 
 from relay.announcements import as_url
+from relay.commands.demo_guides import filled, guide_of
 from relay.commands.demo_page import Page, Urls
 from relay.commands.demo_site import STATUS_PATH
 from relay.commands.demo_stage import ANY_PORT, START_S, Stage
@@ -49,12 +51,13 @@ class TunnelDemo:
             return False
         page = Page(dialect, router)
         direct = await stage.serve(page)
-        (_, at), (_, admin) = router.addresses
-        router_url = as_url("ws", at)
         show = SHOWS[dialect]
-        tokens = show.tokens(router.settings)
+        (at, *users, admin) = (address for _, address in router.addresses)
+        router_url = as_url(show.scheme, at)
+        tokens = show.tokens(router.settings, router_url)
         for role, token in tokens.items():
             stage.write(f"{role.value}.token", token)
+        await stage.keep(router.settings, show.records(tokens))
         target = direct.removeprefix("http://")
 
         def tunnel(role: Role, door: str) -> TunnelsService:
@@ -63,13 +66,21 @@ class TunnelDemo:
         host = tunnel(Role.HOST, f"forward = tcp:{target}")
         await stage.soon(host.when_connected(NAME), "the host reaches the router")
         tunnelled = as_url("http", at) + show.path
-        if Role.CLIENT in tokens:
+        if not show.path:
             client = tunnel(Role.CLIENT, f"listen = {ANY_PORT}")
             await stage.soon(client.when_ready(), "the client listens")
             tunnelled = as_url("http", client.addresses[0][1]) + "/"
-        page.urls = Urls(tunnelled, f"{direct}/", router_url, as_url("http", admin))
+        named = f"http://{show.name}:{urlsplit(router_url).port}/" if show.name else ""
+        page.urls = Urls(
+            tunnelled,
+            f"{direct}/",
+            router_url,
+            as_url("http", admin),
+            named,
+            *(as_url("http", one) + "/" for one in users),
+        )
         page.folder = stage.folder
-        self._report(page.urls, await self._fetch(stage, page))
+        self._report(page, await self._fetch(stage, page))
         return True
 
     async def _fetch(self, stage: Stage, page: Page) -> Fetched:
@@ -89,20 +100,26 @@ class TunnelDemo:
             )
         return Fetched(answer.code, len(body), round((time.perf_counter() - started) * 1000, 1))
 
-    def _report(self, urls: Urls, fetched: Fetched) -> None:
-        dialect = self._arguments.dialect
+    def _report(self, page: Page, fetched: Fetched) -> None:
+        dialect, urls = self._arguments.dialect, page.urls
+        guide, values = guide_of(dialect), {**urls._asdict(), "folder": str(page.folder)}
         rows = [
             ("the page through the tunnel", urls.page),
+            *((what, filled(where, values)) for what, where in guide.urls),
             ("the page directly", urls.direct),
             (f"the router, for {dialect}", urls.router),
             ("the admin status", f"{urls.admin}{STATUS_PATH}"),
         ]
+        commands = [filled(command, values) for command in guide.commands]
         lines = [
             *in_columns(rows),
+            *(f"try: {command}" for command in commands),
             f"fetched {urls.page} through the tunnel: "
             f"{fetched.status}, {fetched.bytes} bytes, {fetched.ms:.0f} ms",
         ]
-        value = {"dialect": dialect, "urls": urls._asdict(), "fetched": fetched._asdict()}
+        value = {"dialect": dialect, "urls": urls.shown(), "fetched": fetched._asdict()}
+        if commands:
+            value["commands"] = commands
         result(self._arguments.json, value, "\n".join(lines))
         sys.stdout.flush()
 

@@ -30,6 +30,8 @@ DIALECTS = {
 """Dialects with tokens, and the module of each that knows them: a :class:`TokenDialect`."""
 STORED = {"network-relay": "relay.commands.credentials"}
 """Dialects with secrets in a file of names, and the module that writes it: :class:`Stored`."""
+ADMINISTERED = {"taas": "relay.commands.taas"}
+"""Dialects whose IDs and secrets are in the router's store: :class:`Administered`."""
 TOKEN_ENVIRONMENT = ("RELAY_TOKEN", "PORTAL_TOKEN")
 UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -49,6 +51,16 @@ class Stored(Protocol):
         self, arguments: argparse.Namespace, environ: Mapping[str, str], secret: str
     ) -> str | None:
         """:returns: whose secret that is; None when nobody here knows"""
+
+
+class Administered(Protocol):
+    """What a module offers that works on a router's store."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Declare what ``relay token NAME`` takes: actions, each with ``--config``, ``--json``."""
+
+    def run(self, arguments: argparse.Namespace, environ: Mapping[str, str]) -> None:
+        """:raises ConfigurationError, RelayError, WrongUsage: for what the user can put right"""
 
 
 class Verdict(NamedTuple):
@@ -89,6 +101,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         kind = kinds.add_parser(name, help=f"make a {name} secret", allow_abbrev=False)
         _stored(name).add_arguments(kind)
         _add_secret(kind, "the credentials file itself")
+    for name in ADMINISTERED:
+        kind = kinds.add_parser(name, help=f"IDs, labels and secrets of {name}", allow_abbrev=False)
+        _administered(name).add_arguments(kind)
     show = kinds.add_parser(
         "show",
         help="explain a token: its claims, its times in words, whether a router takes it",
@@ -112,6 +127,8 @@ def run(arguments: argparse.Namespace) -> int:
         _show(arguments, os.environ, time.time())
     elif arguments.kind in STORED:
         _stored(arguments.kind).run(arguments, os.environ)
+    elif arguments.kind in ADMINISTERED:
+        _administered(arguments.kind).run(arguments, os.environ)
     else:
         _mint(arguments, os.environ, int(time.time()))
     return 0
@@ -279,6 +296,10 @@ def _dialect(name: str) -> TokenDialect:
 
 def _stored(name: str) -> Stored:
     return cast(Stored, importlib.import_module(STORED[name]))
+
+
+def _administered(name: str) -> Administered:
+    return cast(Administered, importlib.import_module(ADMINISTERED[name]))
 
 
 def _add_secret(parser: argparse.ArgumentParser, what: str = "the secret itself") -> None:

@@ -8,7 +8,9 @@ import signal
 import socket
 import urllib.error
 import urllib.request
+from http.client import HTTPConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -43,15 +45,62 @@ def test_once(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("dialect", ["portal", "websocktunnel", "network-relay"])
+ALWAYS = {"page", "direct", "router", "admin"}
+MORE = {"taas": {"named", "users"}}
+"""URLs that a dialect has besides."""
+
+
+@pytest.mark.parametrize("dialect", ["portal", "websocktunnel", "network-relay", "taas"])
 def test_json(tmp_path: Path, dialect: str) -> None:
     """The result is also there as JSON, whatever tunnel it went through."""
     done = relay("demo", "--once", "--json", "--dialect", dialect, env=home(tmp_path))
     shown = json.loads(done.stdout)
     assert shown["dialect"] == dialect
-    assert set(shown["urls"]) == {"page", "direct", "router", "admin"}
+    assert set(shown["urls"]) == ALWAYS | MORE.get(dialect, set())
     assert shown["fetched"]["status"] == 200
     assert shown["fetched"]["ms"] < START_S * 1000
+
+
+def redirected(url: str) -> bytes:
+    """:returns: the body where a redirect leads, whose names are all on loopback"""
+    for _ in range(2):
+        there = urlsplit(url)
+        asking = HTTPConnection("127.0.0.1", there.port or 80, timeout=5)
+        asking.request("GET", there.path, headers={"Host": there.netloc})
+        answer = asking.getresponse()
+        body = answer.read()
+        asking.close()
+        if answer.status == 200:
+            return body
+        assert answer.status == 307
+        url = answer.headers["Location"]
+        assert urlsplit(url).hostname == there.hostname
+    raise AssertionError(url)
+
+
+def test_a_thing_by_its_name(tmp_path: Path) -> None:
+    """The page of taas is where its name is redirected to, too; the users page knows who it is."""
+    with started("demo", "--dialect", "taas", "--json", env=environment(**home(tmp_path))) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        lines = iter(demo.stdout.readline, b"}\n")
+        shown = json.loads(b"".join(lines) + b"}")
+        urls = shown["urls"]
+        page = fetch(urls["direct"])
+        assert redirected(urls["named"]) == fetch(urls["page"]) == page
+        assert urls["named"].encode() in page
+        asked = urllib.request.Request(f"{urls['users']}?action=list", method="POST")
+        with urllib.request.urlopen(asked, timeout=5) as answer:
+            (entry,) = json.loads(answer.read())["result"]["entries"].values()
+        assert entry["labels"] == ["web"]
+        assert urls["named"].startswith(f"http://{entry['authParams']['name']}:")
+        (config,) = tmp_path.glob("*/relay.ini")
+        listed = relay("token", "taas", "list", "--config", config, env=home(tmp_path))
+        assert listed.stdout.decode().split() == [entry["uuid"], "web"]
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(5) == 0
+        assert demo.stderr.read() == b""
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -121,6 +121,14 @@ def test_bulk_through_a_program(crew: Crew, up: bool) -> None:
     assert bulk(crew, carried(), SECONDS, up=up).gb_s > 0
 
 
+@pytest.mark.parametrize("up", [False, True], ids=["down", "up"])
+def test_bulk_behind_a_first_word(crew: Crew, up: bool) -> None:
+    """Who has to speak first says something that is no part of what is measured."""
+    (port,) = free_ports(1)
+    near, far = ({"kind": kind, "port": port} for kind in ("tcp", "listen"))
+    assert bulk(crew, Way(near, far, begins=True), SECONDS, up=up).gb_s > 0
+
+
 def test_trips_through_a_program(crew: Crew) -> None:
     """Questions through a program are counted from when it answers: its start is none of them."""
     heard = trips(crew, carried(), SECONDS)
