@@ -13,6 +13,7 @@ import pytest
 import trustme
 
 from relay.auth import mint
+from tests.dialects.taas_inis import PROVISIONING
 from tests.relay_command import relay
 from tests.twistd_program import Daemon, daemon, run
 
@@ -249,6 +250,15 @@ def test_token_that_others_may_read(folder: Path) -> None:
     with daemon(*host(folder, NOBODY)) as started:
         assert "others may read the secret; try: chmod 600" in started.says(" warn ")
         started.says("ready")
+
+
+def test_provisioning_that_others_may_read(tmp_path: Path) -> None:
+    """It holds a secret, too."""
+    file = write(tmp_path / "alpha.js", PROVISIONING)
+    file.chmod(0o644)
+    words = ["--dialect", "taas", "--provisioning-file", str(file), "--router", NOBODY]
+    with daemon("relay-host", *words, "--forward", "tcp:127.0.0.1:9") as started:
+        assert f"others may read the secret; try: chmod 600 {file}" in started.says(" warn ")
 
 
 def test_wrong_certificates(folder: Path) -> None:
