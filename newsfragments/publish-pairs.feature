@@ -1,0 +1,1 @@
+``[publish NAME]`` takes labels of taas, as what is called and as what answers, and ``from = tcp:PORT``: the router listens there, and whoever connects reaches the host that is named. Every sensible pair of the dialects works; a table in the docs says what is lost on the way.

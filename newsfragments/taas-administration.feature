@@ -1,0 +1,1 @@
+``relay token taas`` creates, lists, provisions and removes the IDs of a router's taas, makes its certificate, and takes over what the original kept, its ``nedis.db`` included; ``users`` serves the same as a page on loopback. Records are in SQLite, or in a Redis that the original may share.

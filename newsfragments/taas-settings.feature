@@ -1,0 +1,1 @@
+``[dialect:taas]`` may have ``certificate`` and ``key`` of its own, renewed with ``SIGHUP`` like those of ``[tls]``, and a range of ports to open; ``relay check`` says what it opens, and refuses a range that has a listener's port in it.

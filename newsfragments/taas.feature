@@ -1,0 +1,1 @@
+Dialect taas: things behind NAT at a name of their own, through a redirect. Server, hidden servers and client library of The Thing System's rendezvous service can be replaced by ours one at a time, on the same records.
