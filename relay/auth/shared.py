@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import hmac
 import math
@@ -40,8 +41,9 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
-def _generator(base32: str, digits: int) -> HOTP:
-    """:returns: what computes the codes of a secret. :raises ValueError: when that is no base32"""
+@functools.cache
+def _generators() -> type[HOTP]:
+    """:returns: what makes generators of codes; pyotp is imported at the first code"""
     from pyotp import HOTP
 
     class Generator(HOTP):
@@ -50,7 +52,12 @@ def _generator(base32: str, digits: int) -> HOTP:
         def byte_secret(self) -> bytes:
             return base64.b32decode(self.secret + "=" * (-len(self.secret) % 8), casefold=True)
 
-    return Generator(base32.strip().rstrip("="), digits=digits)
+    return Generator
+
+
+def _generator(base32: str, digits: int) -> HOTP:
+    """:returns: what computes the codes of a secret. :raises ValueError: when that is no base32"""
+    return _generators()(base32.strip().rstrip("="), digits=digits)
 
 
 def time_code(base32: str, step: int) -> str:
